@@ -84,12 +84,12 @@ class ModelSizes:
         """Return the size of a candidate's weight files."""
         return self.count(candidate) * self.bytes_each / 1e6
 
-    def fit(self, blocks: int, megabytes: float) -> Candidate | None:
-        """Return the candidate of a depth with as many tokens as a size allows; None if they are too few."""
+    def fit(self, blocks: int, megabytes: float, fewest: int) -> Candidate | None:
+        """Return the candidate of a depth with as many tokens as a size allows; None if they are below the fewest."""
         whole = Candidate(blocks)
         excess = self.megabytes(whole) - megabytes
         if excess <= 0:
             return whole
         width = self.token_width if blocks else self.own_width
         tokens = int(self.tokens - excess * 1e6 / self.bytes_each / width)
-        return Candidate(blocks, tokens) if tokens >= FEWEST_TOKENS else None
+        return Candidate(blocks, tokens) if tokens >= fewest else None

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from adaptors.fitting.closed_form import principal_axes, second_moments
 from probe.encoding.protocols import Encoder
 from probe.errors import CallError
 from probe.metrics.vectors import Embeddings
@@ -68,8 +69,8 @@ def fit_basis(vectors: Tensor, dims: int) -> Basis:
         raise CallError(
             f"--dims {dims}: expected 1 to {most}, given {vectors.shape[1]} dimensions and {len(vectors)} texts"
         )
-    _, axes = torch.linalg.eigh(vectors.T.double() @ vectors.double())
-    return Basis(axes.flip(1)[:, :dims].T.float().contiguous().numpy())
+    _, axes = principal_axes(second_moments(vectors))
+    return Basis(axes[:, :dims].T.contiguous().numpy())
 
 
 def fold_basis(folder: Path, basis: Basis) -> None:

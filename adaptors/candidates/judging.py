@@ -16,6 +16,7 @@ from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
+from probe.errors import CallError
 from probe.evaluation.evaluate import evaluate
 from probe.metrics.retrieval import Metric
 from probe.metrics.significance import Scores
@@ -70,16 +71,18 @@ class Judge:
 
     @cached_property
     def reference(self) -> Scores:
-        """Scores of the full model `(Q,)`."""
+        """Scores of the full model `(Q,)`.
+
+        Raises:
+            CallError: It finds nothing, so that nothing can be compared with it.
+        """
         model = self.full.model
-        return self._score(HookpointEncoder(self.full, model.depth, own_pooling(model)))
+        scores = self.score(HookpointEncoder(self.full, model.depth, own_pooling(model)))
+        if not scores.any():
+            raise CallError(f"'{model.source.name}' finds nothing on the judging queries: there is nothing to keep")
+        return scores
 
     def score(self, encoder: Encoder) -> Scores:
         """Return the scores of an encoder `(Q,)`."""
-        return self._score(encoder)
-
-    def _score(self, encoder: Encoder) -> Scores:
-        scores: Scores = evaluate(encoder, self.dataset, self.metric, name="candidate", progress=self.progress).scores[
-            self.metric
-        ]
-        return scores
+        found = evaluate(encoder, self.dataset, self.metric, name="candidate", progress=self.progress)
+        return found.scores[self.metric]

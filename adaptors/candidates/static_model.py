@@ -9,7 +9,7 @@ from sentence_transformers import SentenceTransformer
 
 from adaptors.candidates.dimensions import Basis
 from adaptors.candidates.vocabulary import Vocabulary
-from adaptors.fitting.data import FitTexts
+from adaptors.healing.texts import HealTexts
 from adaptors.static.fit import fit_static_texts
 from adaptors.static.save import write_static
 from probe.encoding.protocols import Encoder
@@ -25,14 +25,14 @@ class StaticMaker:
 
     Attributes:
         full: The full model.
-        texts: The texts of the fit.
+        texts: The texts of the fit, with the full model's vectors.
         vocabulary: Trims its vocabulary.
         basis: Projection to fewer dimensions, if any.
         settings: Store, seed and progress.
     """
 
     full: LayerReader
-    texts: FitTexts
+    texts: HealTexts
     vocabulary: Vocabulary
     basis: Basis | None
     settings: RunOptions

@@ -40,7 +40,7 @@ class Vocabulary:
         folder = self.folder / f"tokens-{tokens}{'' if model is None else '-static'}"
         if folder.is_dir():
             return folder
-        frequent = tokens - self._fixed
+        frequent = tokens - self.fixed
         while frequent > 0:
             trimmed = trim(source, self._given, frequent)
             if trimmed.facts.tokens.after <= tokens:
@@ -52,7 +52,7 @@ class Vocabulary:
             frequent -= max(1, trimmed.facts.tokens.after - tokens)
         raise CallError(
             f"'{self.model}' cannot have as few as {tokens:,} tokens: special tokens and single characters, which "
-            f"always stay, are {self._fixed:,}; allow more megabytes"
+            f"always stay, are {self.fixed:,}; allow more megabytes"
         )
 
     @cached_property
@@ -61,6 +61,10 @@ class Vocabulary:
         return {self.texts.corpus.name: [text for side in sides for _, text in side]}
 
     @cached_property
-    def _fixed(self) -> int:
-        """Number of tokens that always stay."""
+    def fixed(self) -> int:
+        """Number of tokens that always stay: special ones and single characters.
+
+        Raises:
+            ModelError: The model's vocabulary cannot be trimmed.
+        """
         return trim(self.model, self._given, 1).facts.tokens.after - 1

@@ -16,7 +16,7 @@ from probe.layers.hookpoint import Hookpoint
 from probe.metrics.dataset_means import mean_intervals
 from probe.metrics.significance import Scores, bootstrap_intervals
 
-__all__ = ["SIGNIFICANT", "CandidateScores", "find_nearest"]
+__all__ = ["SIGNIFICANT", "CandidateScores", "find_nearest", "resolution"]
 
 SIGNIFICANT = 0.05
 # Step of the search for the smallest passing margin.
@@ -78,7 +78,7 @@ def find_nearest(judged: CandidateScores, margin: float) -> Nearest:
         difference=fmean(float(one.mean()) for one in decisive),
         ci95=_interval(decisive, judged.seed),
         passing=None if passing == inf else passing,
-        resolution=_resolution(decisive, count),
+        resolution=resolution(decisive, count),
         worst=_on_set(judged.sets[worst], differences[worst], judged.seed) if several else None,
     )
 
@@ -114,8 +114,13 @@ def _interval(differences: Sequence[Scores], seed: int) -> tuple[float, float] |
     return mean_intervals(differences, seed)[0]
 
 
-def _resolution(differences: Sequence[Scores], candidates: int) -> float:
-    """Return the smallest margin that the queries can show for a candidate that is equal on average."""
+def resolution(differences: Sequence[Scores], candidates: int = 1) -> float:
+    """Return the smallest margin that the queries can show for a candidate that is equal on average.
+
+    Args:
+        differences: Its differences to the full model per data set, each `(1, Q)`.
+        candidates: Number of candidates that are tested.
+    """
     if any(one.shape[1] < 2 for one in differences):
         return 1.0
     errors = [float(one.std(ddof=1)) / one.shape[1] ** 0.5 for one in differences]

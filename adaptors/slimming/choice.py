@@ -1,14 +1,12 @@
-"""The choice among candidates: forecasts from short trainings, and the Pareto front."""
+"""The choice among candidates, by forecasts from short trainings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-import numpy as np
-
 from probe.metrics.significance import Scores
 
-__all__ = ["Forecast", "forecast", "pareto_front", "pick"]
+__all__ = ["Forecast", "forecast", "pick"]
 
 # One-sided level of the final test, and the power it should have: the probability of passing.
 _LEVEL, _POWER = 0.05, 0.8
@@ -70,14 +68,3 @@ def pick(slacks: Sequence[float], differences: Sequence[float], count: int) -> l
     if passing is not None:
         return [*range(passing, min(len(slacks), passing + count))]
     return sorted(sorted(range(len(slacks)), key=lambda index: -differences[index])[:count])
-
-
-def pareto_front(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
-    """Return for every model whether no other one is both at most as costly and at least as good, and one better."""
-    points = np.array([*zip(costs, scores, strict=True)], dtype=float).reshape(-1, 2)
-    return [
-        not any(
-            other[0] <= own[0] and other[1] >= own[1] and (other[0] < own[0] or other[1] > own[1]) for other in points
-        )
-        for own in points
-    ]

@@ -1,6 +1,5 @@
 """The texts of a search: those to train on, and queries to judge candidates with, none of them from the test split."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from adaptors.choosing.recommend import split_queries
@@ -60,9 +59,9 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
     refuse_images(test, "slim")
     if other is not None and len(other.queries) >= 2 * _FEWEST_QUERIES:
         seen, judging = split_queries(other)
-        size = SampleSize(documents, _MOST_QUERIES)
-        basis = f"{{count}} queries of {other.split} that no training has seen"
-        return _build(test, FitTexts(test, seen), sample(judging, size), basis=basis)
+        drawn = sample(judging, SampleSize(documents, _MOST_QUERIES))
+        basis = f"{len(drawn.queries)} queries of {other.split} that no training has seen"
+        return SlimData(test, FitTexts(test, seen), drawn, basis)
     made = _make_known_items(test, documents)
     if len(made.queries) < _FEWEST_QUERIES:
         raise CallError(
@@ -70,11 +69,7 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
             f"of its {len(test.documents):,} documents are long enough to make one of (at least {_FEWEST_QUERIES} are "
             "needed): add relevance labels as qrels/dev.tsv, or more documents"
         )
-    return _build(test, FitTexts(test, other), made, basis=f"{{count}} {_KNOWN_ITEM}")
-
-
-def _build(test: Dataset, fit: FitTexts, judging: Dataset, *, basis: str) -> SlimData:
-    return SlimData(test, fit, judging, basis.format(count=len(judging.queries)))
+    return SlimData(test, FitTexts(test, other), made, f"{len(made.queries)} {_KNOWN_ITEM}")
 
 
 def _make_known_items(corpus: Dataset, count: int) -> Dataset:
@@ -112,5 +107,4 @@ def _take_part(name: str, text: str, terms: TermTable) -> tuple[str, str] | None
 
 
 def _as_texts(texts: dict[str, str]) -> Texts:
-    names: Sequence[str] = tuple(texts)
-    return Texts(tuple(names), tuple(texts.values()))
+    return Texts(tuple(texts), tuple(texts.values()))

@@ -15,7 +15,7 @@ _SHORT_SHARES = (1 / 2, 2 / 3)
 
 
 def list_candidates(
-    sizes: ModelSizes, goal: SlimGoal, depths: Sequence[int], *, short: bool = False
+    sizes: ModelSizes, goal: SlimGoal, depths: Sequence[int], *, fewest: int = FEWEST_TOKENS, short: bool = False
 ) -> tuple[Candidate, ...]:
     """Return the candidates that can meet a goal, the smallest first.
 
@@ -23,15 +23,16 @@ def list_candidates(
         sizes: Sizes of the full model.
         goal: The goal.
         depths: Numbers of blocks that are fast enough.
+        fewest: Number of tokens that a trimmed vocabulary has at least.
         short: Whether there is time for few trainings only.
 
     Raises:
         CallError: None is small or fast enough.
     """
     shares = _SHORT_SHARES if short else _HIGH_SHARES if (goal.keep or 0) >= _HIGH else _SHARES
-    fitting = [one for blocks in depths if (one := _fit(sizes, blocks, goal.max_mb)) is not None]
+    fitting = [one for blocks in depths if (one := _fit(sizes, blocks, goal.max_mb, fewest=fewest)) is not None]
     if not fitting:
-        raise CallError(f"no candidate meets the goal ({goal}): {_describe_smallest(sizes, depths)}")
+        raise CallError(f"no candidate meets the goal ({goal}): {_describe_smallest(sizes, depths, fewest)}")
     static, cuts = ([one for one in fitting if bool(one.blocks) is cut] for cut in (False, True))
     if goal.keep is None:
         return (*static, *_thin(cuts, len(shares)))
@@ -41,8 +42,8 @@ def list_candidates(
     return (*static, *(spread or cuts[-1:]))
 
 
-def _fit(sizes: ModelSizes, blocks: int, megabytes: float | None) -> Candidate | None:
-    return Candidate(blocks) if megabytes is None else sizes.fit(blocks, megabytes)
+def _fit(sizes: ModelSizes, blocks: int, megabytes: float | None, *, fewest: int) -> Candidate | None:
+    return Candidate(blocks) if megabytes is None else sizes.fit(blocks, megabytes, fewest)
 
 
 def _thin(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
@@ -52,9 +53,9 @@ def _thin(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     return [candidates[place] for place in sorted(places)]
 
 
-def _describe_smallest(sizes: ModelSizes, depths: Sequence[int]) -> str:
+def _describe_smallest(sizes: ModelSizes, depths: Sequence[int], fewest: int) -> str:
     if not depths:
-        return "even a model without blocks takes longer; allow more milliseconds"
-    least = min(sizes.count(Candidate(blocks, min(FEWEST_TOKENS, sizes.tokens))) for blocks in depths)
+        return "none is fast enough; allow more milliseconds"
+    least = min(sizes.count(Candidate(blocks, min(fewest, sizes.tokens))) for blocks in depths)
     smallest = f"the smallest has {least * sizes.bytes_each / 1e6:.1f} MB"
     return f"{smallest}; allow more megabytes, or save --weights-dtype float16"

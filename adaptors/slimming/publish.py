@@ -8,6 +8,7 @@ from typing import Any
 
 from adaptors.candidates.dimensions import Basis, fold_basis
 from adaptors.encoders.description import DESCRIPTION, describe_member, is_adapted, read_adaptor
+from probe.io.model_files import weight_files
 from probe.models.info import ModelProfile
 from surgery.saving.cards import write_trained_card
 from surgery.saving.files import PROVENANCE, write_json
@@ -72,7 +73,7 @@ def _join_parts(steps: Sequence[dict[str, Any]], name: str) -> list[dict[str, An
 
 def weight_megabytes(folder: Path) -> float:
     """Return the size of a folder's weight files in megabytes (10^6 bytes)."""
-    return sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
+    return sum(path.stat().st_size for path in weight_files(folder)) / 1e6
 
 
 def add_section(folder: Path, words: str, facts: dict[str, Any], *, title: str, change: VectorChange | None) -> None:

@@ -3,12 +3,13 @@
 import json
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from adaptors.candidates.candidate import ModelSizes
+from adaptors.candidates.candidate import FEWEST_TOKENS, Candidate, ModelSizes
 from adaptors.candidates.dimensions import fit_basis
 from adaptors.candidates.judging import Judge
 from adaptors.candidates.static_model import StaticMaker
@@ -26,10 +27,11 @@ from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.search import Search, TimeLimit
 from adaptors.slimming.timing import fast_depths
 from adaptors.slimming.work import WorkFolder
+from adaptors.static.token_counts import open_tokenizer
 from adaptors.training.pace import Budget
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
-from probe.errors import CallError
+from probe.errors import CallError, ModelError
 from probe.experiments.options import RunOptions
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
@@ -108,16 +110,50 @@ def _run(request: _Request, folder: Path, out: Path | None) -> SlimResult:
     short = options.minutes < _LONG
     data = load_slim_data(request.data, _FEW_DOCUMENTS if short else _DOCUMENTS)
     depths = fast_depths(exact, request.goal, data.judging.queries.texts)
-    candidates = list_candidates(ModelSizes.of(exact, options.bytes_each), request.goal, depths, short=short)
+    depths = [blocks for blocks in depths if blocks or _has_static(full)]
+    vocabulary = Vocabulary(request.model, data.fit, folder)
+    sizes = ModelSizes.of(exact, options.bytes_each)
+    fewest = _count_fewest(request.goal, sizes, depths, vocabulary=vocabulary)
+    candidates = list_candidates(sizes, request.goal, depths, fewest=fewest, short=short)
     _log.info("candidates: %s", "; ".join(map(str, candidates)))
     work = WorkFolder.open(folder, _identify(request, full, data))
-    search = _prepare(request, full, exact=exact, data=data, work=work)
+    search = _prepare(request, full, exact=exact, data=data, vocabulary=vocabulary, work=work)
     limit = TimeLimit(60 * options.minutes, work.seconds(), time.monotonic, began)
     best, attempts = search.run(candidates, limit)
     return Finish(request.model, search, data, options, request.run).run(best, attempts, out)
 
 
-def _prepare(request: _Request, full: LayerReader, *, exact: LoadedModel, data: SlimData, work: WorkFolder) -> Search:
+def _has_static(full: LayerReader) -> bool:
+    """Return whether a model has a static cut."""
+    try:
+        open_tokenizer(full)
+    except ModelError as error:
+        _log.warning("no static candidate: %s", error)
+        return False
+    return True
+
+
+def _count_fewest(goal: SlimGoal, sizes: ModelSizes, depths: Sequence[int], *, vocabulary: Vocabulary) -> int:
+    """Return how many tokens a trimmed vocabulary has at least, counted only if the goal makes one necessary."""
+    limit = goal.max_mb
+    if limit is None or all(sizes.megabytes(Candidate(blocks)) <= limit for blocks in depths):
+        return FEWEST_TOKENS
+    try:
+        return max(FEWEST_TOKENS, vocabulary.fixed + 1)
+    except ModelError as error:
+        _log.warning("no candidate has fewer tokens: %s", error)
+        return sizes.tokens
+
+
+def _prepare(
+    request: _Request,
+    full: LayerReader,
+    *,
+    exact: LoadedModel,
+    data: SlimData,
+    vocabulary: Vocabulary,
+    work: WorkFolder,
+) -> Search:
     run = request.run
     training = HealOptions(seed=run.seed, budget=Budget(_TRAINING * request.options.minutes))
     texts = gather_heal_texts(
@@ -135,7 +171,6 @@ def _prepare(request: _Request, full: LayerReader, *, exact: LoadedModel, data: 
         """Say whose documents are encoded."""
         run.progress(f"judging queries: {step}", done, total)
 
-    vocabulary = Vocabulary(request.model, data.fit, work.folder)
     return Search(
         lesson=Lesson(full, exact, texts, run.seed, run.progress),
         judge=Judge(full, data.judging, run.ranked_by, report),
@@ -144,7 +179,7 @@ def _prepare(request: _Request, full: LayerReader, *, exact: LoadedModel, data: 
         goal=request.goal,
         queries=len(data.test.queries),
         basis=basis,
-        make_static=StaticMaker(full, data.fit, vocabulary, basis, run),
+        make_static=StaticMaker(full, texts, vocabulary, basis, run),
     )
 
 

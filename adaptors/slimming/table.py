@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adaptors.candidates.candidate import ModelSizes
-from adaptors.slimming.choice import pareto_front
+from adaptors.slimming.publish import weight_megabytes
 from adaptors.slimming.search import Attempt
 from adaptors.slimming.timing import FULL_NAME, Timing
 from adaptors.slimming.verdict import FinalTest
 from probe.encoding.reader import LayerReader
 from probe.metrics.significance import Scores
+from probe.results.charts import pareto_front
 from probe.results.slim import CANDIDATE, FULL, WINNER, SlimRow
 
 __all__ = ["build_rows"]
@@ -48,7 +49,7 @@ def build_rows(
         tokens=sizes.tokens,
         dim=test.full.dim or sizes.own_width,
         parameters=counts[0],
-        megabytes=counts[0] * 4 / 1e6,
+        megabytes=weight_megabytes(full.model.source.folder),
     )
     rows = [
         SlimRow(
@@ -64,10 +65,11 @@ def build_rows(
         )
         for one, count in zip(ordered, counts[1:], strict=True)
     ]
-    front = pareto_front([row.megabytes for row in (first, *rows)], estimates)
+    models = [first, *rows]
+    front = pareto_front([(row.megabytes, estimate) for row, estimate in zip(models, estimates, strict=True)])
     judged = [
-        replace(row, estimate=estimate, front=on_front)
-        for row, estimate, on_front in zip([first, *rows], estimates, front, strict=True)
+        replace(row, estimate=estimate, front=number in front)
+        for number, (row, estimate) in enumerate(zip(models, estimates, strict=True))
     ]
     return tuple(_with_times(_with_test(row, test), timing) for row in judged)
 

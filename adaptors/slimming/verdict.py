@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 
-from adaptors.choosing.nearest import SIGNIFICANT
+from adaptors.choosing.nearest import SIGNIFICANT, resolution
 from adaptors.encoders.specs import rank
 from adaptors.slimming.goal import SlimGoal
 from probe.data.dataset import Dataset
@@ -58,13 +57,7 @@ def take_test(model: str, folder: Path, dataset: Dataset, *, goal: SlimGoal, opt
     p_value = None
     if margin is not None:
         (p_value,) = non_inferiority_p_values(scores[None], reference, margin, seed=options.seed)
-    return FinalTest(full, best, margin, p_value, _resolution(scores - reference), board)
-
-
-def _resolution(differences: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
-    if len(differences) < 2:
-        return 1.0
-    return float(NormalDist().inv_cdf(1 - SIGNIFICANT) * differences.std(ddof=1) / len(differences) ** 0.5)
+    return FinalTest(full, best, margin, p_value, resolution([(scores - reference)[None]]), board)
 
 
 def list_unmet(
@@ -82,7 +75,10 @@ def list_unmet(
 
 
 def _describe_quality(goal: SlimGoal, test: FinalTest, queries: int) -> str:
-    share = 1 + (test.best.delta or 0.0) / test.full.scores[next(iter(test.full.scores))]
+    full = next(iter(test.full.scores.values()))
+    if not full:
+        return f"the full model finds nothing on {queries} test queries, so there is nothing to keep"
+    share = 1 + (test.best.delta or 0.0) / full
     demanded = f"at least {100 * (goal.keep or 0):.4g}% is demanded"
     words = f"it keeps {share:.1%} of the full model's score on {queries} test queries, {demanded}"
     if (test.best.delta or 0.0) > -(test.margin or 0.0):

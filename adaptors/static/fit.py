@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from adaptors.fitting.data import FitTexts, select_fit_data, several_texts
 from adaptors.healing.held_out import Agreement, measure_agreement
-from adaptors.healing.texts import HealData, load_heal_texts
+from adaptors.healing.texts import HealData, HealTexts, gather_heal_texts, load_heal_texts
 from adaptors.static.facts import StaticFacts
 from adaptors.static.model import StaticModel
 from adaptors.static.options import StaticOptions
 from adaptors.static.prior import make_prior
 from adaptors.static.ridge import RidgeProblem
-from adaptors.static.texts import StaticTexts, gather_texts
+from adaptors.static.texts import StaticTexts, count_texts
 from adaptors.static.token_counts import estimate_shares, open_tokenizer
 from adaptors.static.token_vectors import read_token_vectors
 from probe.encoding.chunk_states import Progress, silent
@@ -103,14 +103,14 @@ def _load(data: HealData, split: str | None) -> list[FitTexts]:
 
 def fit_static_texts(
     reader: LayerReader,
-    texts: FitTexts | Sequence[FitTexts],
+    texts: FitTexts | Sequence[FitTexts] | HealTexts,
     *,
     store: Store | None = None,
     seed: int = 0,
     options: StaticOptions | None = None,
     progress: Progress = silent,
 ) -> StaticModel:
-    """Fit a static cut of an opened model to texts; `fit_static` for what is given by name.
+    """Fit a static cut of an opened model to texts, perhaps with its vectors; `fit_static` for what is given by name.
 
     Raises:
         CallError: There are fewer than two different texts.
@@ -120,7 +120,9 @@ def fit_static_texts(
     chosen = StaticOptions() if options is None else options
     check_type("options", chosen, StaticOptions)
     tokenizer = open_tokenizer(reader)
-    given = gather_texts(reader, tokenizer, several_texts(texts), store=store, progress=progress)
+    if not isinstance(texts, HealTexts):
+        texts = gather_heal_texts(reader, several_texts(texts), store, progress=progress)
+    given = count_texts(texts, tokenizer, progress)
     vectors = read_token_vectors(reader, tokenizer, store, progress=progress)
     fit = _Fit(vectors, chosen, seed, progress)
     shown, held = given.hold_out(chosen.held_out, seed)

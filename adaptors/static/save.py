@@ -8,7 +8,7 @@ from adaptors.healing.held_out import Agreement
 from adaptors.static.model import StaticModel
 from probe.data.training_record import Learned, join_learned, write_learned
 from probe.errors import check_type
-from surgery.saving.cards import usage
+from surgery.saving.cards import original_fields, usage
 from surgery.saving.files import PROVENANCE, read_settings, write_json, write_modules
 from surgery.saving.fresh_process import compare, embed_here, embed_in_fresh_process, embed_samples
 from surgery.saving.origin import front_matter, inherit, read_origin
@@ -131,8 +131,7 @@ def _write_card(model: StaticModel, folder: Path, scores: str) -> None:
     text = _CARD.format(
         metadata=front_matter(read_origin(folder), ("static-embeddings",)),
         title=f"{Path(source.hub_id or source.folder.resolve()).name}, static",
-        source=source.hub_id or source.folder.resolve().name,
-        revision=f" at revision {source.revision}" if source.revision else "",
+        **original_fields(model.teacher),
         tokens=len(model.table),
         trimmed=_TRIMMED.format(full=facts.tokens, tokens=len(model.table)) if len(model.table) < facts.tokens else "",
         width=width,
@@ -145,8 +144,6 @@ def _write_card(model: StaticModel, folder: Path, scores: str) -> None:
         unseen=_cells(facts.unseen),
         fitted=_cells(facts.seen),
         usage=usage(),
-        query=model.teacher.query_prompt,
-        document=model.teacher.document_prompt,
         weights=model.teacher.weights_hash,
         scores=scores and f"{scores.rstrip()}\n\n",
     )

@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adaptors.fitting.data import FitTexts
-from adaptors.healing.texts import gather_heal_texts
+from adaptors.healing.texts import HealTexts
 from adaptors.static.token_counts import StaticTokenizer
 from probe.encoding.chunk_states import Progress, silent
-from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.metrics.vectors import Embeddings
-from probe.store.store import Store
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-__all__ = ["StaticTexts", "gather_texts"]
+__all__ = ["StaticTexts", "count_texts"]
 
 
 @dataclass(frozen=True)
@@ -50,20 +47,12 @@ class StaticTexts:
         return self.pick(np.flatnonzero(~held).tolist()), self.pick(np.flatnonzero(held).tolist())
 
 
-def gather_texts(
-    reader: LayerReader,
-    tokenizer: StaticTokenizer,
-    texts: Sequence[FitTexts],
-    *,
-    store: Store | None = None,
-    progress: Progress = silent,
-) -> StaticTexts:
-    """Read texts and the full model's vectors of them, from the store if cached; relevance labels are not used.
+def count_texts(found: HealTexts, tokenizer: StaticTokenizer, progress: Progress = silent) -> StaticTexts:
+    """Return the different texts among those with the full model's vectors.
 
     Raises:
-        CallError: There are fewer than two different texts with tokens.
+        CallError: There are fewer than two with tokens.
     """
-    found = gather_heal_texts(reader, texts, store, progress=progress)
     rows = [row for _, row in sorted({text: row for row, text in enumerate(found.texts)}.items())]
     counts = tokenizer.count([found.texts[row] for row in rows], lambda done: progress("counting", done, len(rows)))
     filled = np.diff(counts.indptr) > 0

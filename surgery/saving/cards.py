@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from probe.layers.hookpoint import TOWERS
+from probe.models.info import ModelProfile
 from surgery.cutting.blocks import CutModel
 from surgery.cutting.towers import CutTower
 from surgery.saving.files import read_settings
 from surgery.saving.heads import OutputHead
 from surgery.saving.origin import Origin, front_matter, read_origin
 
-__all__ = ["usage", "write_card", "write_tower_card", "write_trained_card"]
+__all__ = ["original_fields", "usage", "write_card", "write_tower_card", "write_trained_card"]
 
 _CARD_FILE = "README.md"
 
@@ -175,8 +176,6 @@ def write_card(model: CutModel, folder: Path, head: OutputHead) -> None:
         pooling=head.pooling,
         words=f"{head.words}{_learned(model)}",
         max_tokens=model.max_tokens,
-        query=model.query_prompt,
-        document=model.document_prompt,
         scores=head.scores and f"{head.scores.rstrip()}\n\n",
         usage=usage(own=any(_is_own(module.type) for module in head.top)),
     )
@@ -195,6 +194,17 @@ def write_tower_card(model: CutTower, folder: Path) -> None:
     (folder / _CARD_FILE).write_text(text, encoding="utf-8")
 
 
+def original_fields(model: ModelProfile) -> dict[str, str]:
+    """Return the fields of a card that say of which model another was made, and with which prompts."""
+    source = model.source
+    return {
+        "source": source.hub_id or source.folder.resolve().name,
+        "revision": f" at revision {source.revision}" if source.revision else "",
+        "query": model.query_prompt,
+        "document": model.document_prompt,
+    }
+
+
 def _origin(model: CutModel, folder: Path, depth: str) -> dict[str, Any]:
     """Return the fields on the original model that every card of a cut has; surgery.json is in the folder."""
     source = model.source
@@ -203,8 +213,7 @@ def _origin(model: CutModel, folder: Path, depth: str) -> dict[str, Any]:
         "title": f"{Path(source.hub_id or source.folder.resolve()).name}, {depth}",
         "blocks": ", ".join(map(str, model.blocks)),
         "original": model.original_depth,
-        "source": source.hub_id or source.folder.resolve().name,
-        "revision": f" at revision {source.revision}" if source.revision else "",
+        **original_fields(model),
         "parameters": model.parameters[-1],
         "weights": model.original_weights_hash,
     }

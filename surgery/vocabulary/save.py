@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from probe.metrics.vectors import Embeddings
-from surgery.saving.cards import usage
+from surgery.saving.cards import original_fields, usage
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.fresh_process import compare, embed_here, embed_in_fresh_process
 from surgery.saving.origin import front_matter, read_origin
@@ -52,8 +52,7 @@ def write_trimmed_model(model: TrimmedModel, folder: Path, scores: str = "") -> 
     text = _CARD.format(
         metadata=front_matter(read_origin(folder), ("vocabulary-trimming",)),
         title=f"{Path(source.hub_id or source.folder.resolve()).name}, {model.facts.tokens.after:,} tokens",
-        source=source.hub_id or source.folder.resolve().name,
-        revision=f" at revision {source.revision}" if source.revision else "",
+        **original_fields(model.profile),
         tokens=f"{model.facts.tokens.after:,}",
         original_tokens=f"{model.facts.tokens.before:,}",
         parameters=model.facts.parameters.after,
@@ -62,8 +61,6 @@ def write_trimmed_model(model: TrimmedModel, folder: Path, scores: str = "") -> 
         texts="\n".join(f"- {name}: {count:,} texts" for name, count in model.facts.texts.items()),
         loss=f"{model.facts.loss[0].upper()}{model.facts.loss[1:]}",
         usage=usage(),
-        query=model.profile.query_prompt,
-        document=model.profile.document_prompt,
         weights=model.profile.weights_hash,
         scores=scores and f"{scores.rstrip()}\n\n",
     )

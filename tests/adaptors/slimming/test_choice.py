@@ -1,9 +1,9 @@
-"""The choice: forecasts, what goes on to the next round, the Pareto front."""
+"""The choice: forecasts, what goes on to the next round."""
 
 import numpy as np
 import pytest
 
-from adaptors.slimming.choice import Forecast, forecast, pareto_front, pick
+from adaptors.slimming.choice import Forecast, forecast, pick
 
 
 def test_more_training_is_expected_to_shrink_a_loss_and_its_spread() -> None:
@@ -43,8 +43,3 @@ def test_the_cheapest_that_is_expected_to_pass_goes_on_with_the_next() -> None:
 
 def test_without_one_that_is_expected_to_pass_the_best_go_on() -> None:
     assert pick([-1.0] * 4, [-0.4, -0.1, -0.3, -0.2], 2) == [1, 3]
-
-
-def test_the_front_has_models_that_none_beats_on_both() -> None:
-    assert pareto_front([4, 3, 2, 1], [1.0, 0.9, 0.95, 0.5]) == [True, False, True, True]
-    assert pareto_front([2, 2], [0.5, 0.5]) == [True, True]

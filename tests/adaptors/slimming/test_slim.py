@@ -16,14 +16,13 @@ from typer.testing import CliRunner, Result
 
 import cli
 from adaptors import rank
-from adaptors.candidates import candidate as candidate_module
 from adaptors.candidates.candidate import Candidate
 from adaptors.slimming import search as search_module
 from adaptors.slimming import slim as slim_module
 from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.slim import slim, work_folder
-from probe.errors import CallError
+from probe.errors import CallError, ModelError
 from probe.report.page import render_report
 from probe.results.load import read_result
 from probe.results.slim import SlimResult
@@ -146,7 +145,7 @@ def test_an_interruption_says_where_the_finished_steps_are(
 
 
 def test_size_dimension_and_dtype_together(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate_module, "FEWEST_TOKENS", 10)
+    monkeypatch.setattr(slim_module, "FEWEST_TOKENS", 10)
     model = write_sentence_transformer(write_family(tmp_path / "bert", "bert"), prompts=PROMPTS)
     change_json(model / "1_Pooling" / "config.json", embedding_dimension=16)
     whole = sum(path.stat().st_size for path in model.rglob("*.safetensors")) / 1e6
@@ -170,7 +169,7 @@ def test_size_dimension_and_dtype_together(data: Path, tmp_path: Path, monkeypat
 def test_a_trimmed_static_model_says_how_many_tokens_it_has(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidate_module, "FEWEST_TOKENS", 10)
+    monkeypatch.setattr(slim_module, "FEWEST_TOKENS", 10)
     model = write_sentence_transformer(write_family(tmp_path / "bert", "bert"), prompts=PROMPTS)
     change_json(model / "1_Pooling" / "config.json", embedding_dimension=16)
     tokens = len(SentenceTransformer(str(model), device="cpu").tokenizer) - 5
@@ -190,13 +189,38 @@ def test_the_rounded_weights_of_a_trained_candidate_are_those_that_are_tested(
     tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slim_module, "list_candidates", lambda *args, **named: (Candidate(2),))
-    options = SlimOptions(minutes=0.01, weights_dtype="float16", force=True)
+    options = SlimOptions(minutes=0.01, dims=8, weights_dtype="float16", force=True)
     result = slim(tiny_folder("bert"), str(data), SlimGoal(keep=0.02), out=tmp_path / "small", options=options)
-    assert result.best.blocks == 2
+    assert (result.best.blocks, result.best.dim) == (2, 8)
+    assert result.full.megabytes == (tiny_folder("bert") / "model.safetensors").stat().st_size / 1e6
     again = rank([str(tiny_folder("bert")), str(tmp_path / "small")], str(data))
     scores = {row.dim: row.scores for row in again.rows if row.delta is not None}
     assert [*scores.values()] == [result.best.scores]
     assert "float16" in (tmp_path / "small" / "README.md").read_text()
+
+
+def test_a_model_without_a_static_cut_is_slimmed_all_the_same(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(reader: object) -> None:
+        raise ModelError("its tokenizer is written in Python")
+
+    monkeypatch.setattr(slim_module, "open_tokenizer", refuse)
+    options = SlimOptions(minutes=0.01, force=True)
+    result = slim(tiny_folder("bert"), str(data), SlimGoal(keep=0.02), out=tmp_path / "small", options=options)
+    assert [row.blocks for row in result.rows] == [3, 2]
+
+
+def test_as_few_tokens_as_a_vocabulary_cannot_have_are_refused_before_any_training(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slim_module, "FEWEST_TOKENS", 1)
+    monkeypatch.setattr(search_module.Search, "run", None)
+    model = write_sentence_transformer(write_family(tmp_path / "bert", "bert"), prompts=PROMPTS)
+    change_json(model / "1_Pooling" / "config.json", embedding_dimension=16)
+    with pytest.raises(CallError, match="no candidate meets the goal"):
+        slim(model, str(data), SlimGoal(max_mb=0.0005), out=tmp_path / "small")
+    assert not work_folder(tmp_path / "small").exists()
 
 
 def test_what_no_candidate_reaches_is_refused_before_any_training(

@@ -30,7 +30,7 @@ _OUT = "Output folder; default: named after the model."
 class GoalFlags:
     """The goal of the search."""
 
-    panel: ClassVar[str] = "SlimGoal"
+    panel: ClassVar[str] = "Goal"
 
     keep: Annotated[float | None, flag(_KEEP)] = None
     max_ms: Annotated[float | None, flag("Milliseconds per query at batch size 1, at most.")] = None
@@ -52,9 +52,9 @@ class SlimDataFlags(SampleFlags):
 
     panel: ClassVar[str] = "Data"
 
-    dataset: Annotated[
-        str, flag(f"{DATASET}", "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)
-    ] = "docstrings"
+    dataset: Annotated[str, flag(DATASET, "--dataset", "-d", panel=MAIN_PANEL, autocompletion=complete_datasets)] = (
+        "docstrings"
+    )
     split: option.Split = None
     metric: option.MetricName = "ndcg@10"
     seed: option.Seed = 0

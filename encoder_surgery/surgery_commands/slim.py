@@ -82,7 +82,7 @@ def slim(
 ) -> None:
     """Find, train and test a smaller model that meets a goal, and save it; the exit code is 1 if none is shown to.
 
-    An interrupted search continues when the command is run again.
+    With --force, the best model is saved in any case. An interrupted search continues when the command is run again.
     """
     from adaptors.slimming.options import SlimOptions
     from adaptors.slimming.slim import slim as slim_model

@@ -1,5 +1,6 @@
 """The final test: what is said of a goal that is not shown to be met, and that the test is the one it claims to be."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ def test_a_loss_within_the_margin_that_is_not_shown_names_what_the_queries_can_s
 def test_a_loss_beyond_the_margin_is_no_matter_of_queries() -> None:
     (words,) = unmet(SlimGoal(keep=0.98), make_test(-0.05, 0.9))
     assert words == "it keeps 90.0% of the full model's score on 300 test queries, at least 98% is demanded"
+
+
+def test_of_a_full_model_that_finds_nothing_there_is_no_share() -> None:
+    test = replace(make_test(0.0, 1.0), full=replace(FULL, scores={"ndcg@10": 0.0}))
+    (words,) = unmet(SlimGoal(keep=0.98), test)
+    assert words == "the full model finds nothing on 300 test queries, so there is nothing to keep"
 
 
 def test_every_demand_that_is_missed_is_named() -> None:

@@ -60,6 +60,7 @@ class FitFlags:
             autocompletion=complete_datasets,
         ),
     ] = None
+    no_bias: option.NoBias = False
     steps: option.Steps = 300
     metric: option.MetricNames = None
     sort: option.Sort = "mean"
@@ -71,6 +72,7 @@ class FitFlags:
 @friendly
 @refuses(
     Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
+    Idle(("no_bias",), _none_is("drops_bias"), "with {kinds}, none of which has a bias that can be left out"),
     Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
     Idle(("fit_on",), _is_own, "with the data set that is ranked, on which adaptors are fitted anyway"),
 )
@@ -114,7 +116,8 @@ def rank(
         loaded = data.load()
         check_table(loaded, output, ranking.sort)
         resolved = resolve_specs(specs, loading.load_options(), options.store, similarity=ranking.similarity)
-        training = TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=report)
+        bias = not ranking.no_bias
+        training = TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=report, bias=bias)
         plan = FitPlan(chosen, lengths, training)
         fitted = None
         if ranking.fit_on:

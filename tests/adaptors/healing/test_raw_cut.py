@@ -21,7 +21,7 @@ from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.healing.heal import heal
 from adaptors.healing.lens import add_lens, has_lens
-from adaptors.healing.start import scored_rows
+from adaptors.healing.start import choose_start, scored_rows
 from adaptors.healing.teacher import find_teacher
 from adaptors.healing.texts import HealTexts
 from probe.errors import CallError
@@ -90,6 +90,56 @@ def test_a_lens_that_is_found_on_the_way_is_the_ridge_regression_to_the_teacher(
         assert float((found * wanted).sum(dim=1).mean()) > 0.9
         if not number:
             assert float((found * wanted).sum(dim=1).mean()) > float((raw * wanted).sum(dim=1).mean())
+
+
+@pytest.mark.usefixtures("quick_checks")
+def test_a_lens_without_a_bias_gets_none_by_healing(cuts: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    out, again = tmp_path / "healed", tmp_path / "again"
+    result = run_command("heal", cuts["cut"], "-d", data, "--no-bias", "--steps", 3, "--no-store", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "as the cut with its lens without a bias" in (out / "README.md").read_text()
+    # Its lens has seen these texts, so it is fitted again.
+    more = run_command(
+        "heal", out, "-d", data, "--steps", 1, "--no-store", "--teacher", find_origin(out), "--out", again
+    )
+    assert more.exit_code == 0, more.stderr
+    for folder in (out, again):
+        model = SentenceTransformer(str(folder), device="cpu")
+        assert [type(module).__name__ for module in model] == ["Transformer", "Pooling", "Dense", "Normalize"]
+        assert model[2].linear.bias is None
+
+
+def find_origin(folder: Path) -> str:
+    return str(json.loads((folder / "surgery.json").read_text())["from"])
+
+
+def test_a_start_without_a_bias_is_that_of_its_distance(
+    cuts: dict[str, Path], tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    teacher = open_trainable(str(tiny_folder("bert")), tmp_path / "teacher")
+    targets = normalize(teacher.model.encode(list(TEXTS), convert_to_tensor=True), dim=1)
+    texts = HealTexts(TEXTS, targets, (("tiny", "0"),))
+    student = add_lens(open_trainable(str(cuts["cut"]), tmp_path), texts, tokens=None, seed=0, bias=False)
+    tried = choose_start(student, teacher.towers[0].stack, texts, tokens=None, seed=0)
+    assert len(tried) > 1
+    scored = scored_rows(texts, 0)
+    found = student.model.encode([TEXTS[row] for row in scored], convert_to_tensor=True)
+    distance = float((1 - (found * targets[scored]).sum(dim=1)).mean())
+    assert distance == pytest.approx(min(start.distance for start in tried), abs=1e-5)
+
+
+def test_an_adaptor_with_a_bias_keeps_it(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
+    cut = tmp_path / "cut"
+    made = run_command(
+        "cut", "-m", tiny_folder("bert"), "--after", 2, "--lens", "-d", data, "--out", cut, app="surgery"
+    )
+    assert made.exit_code == 0, made.stderr
+    result = run_command("heal", cut, "-d", data, "--no-bias", "--steps", 3, "--no-store", "--out", tmp_path / "healed")
+    assert result.exit_code == 2
+    assert "has an adaptor with a bias: leave out --no-bias" in result.stderr
 
 
 ORIGINS = {

@@ -139,7 +139,7 @@ def _write_top(lens: DenseLayer, folder: Path) -> str:
     Without a bias, the vectors need no normalization before the map: a last one is taken out.
     """
     modules = json.loads((folder / _MODULES).read_text(encoding="utf-8"))
-    is_unit = modules[-1]["type"].rpartition(".")[2] == "Normalize"
+    is_unit = modules[-1]["type"] == _TYPE.format("Normalize")
     if is_unit and lens.bias is None:
         shutil.rmtree(folder / modules.pop()["path"], ignore_errors=True)
     for name in ("Dense", "Normalize") if is_unit or lens.bias is None else ("Normalize", "Dense", "Normalize"):

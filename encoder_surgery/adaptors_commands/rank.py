@@ -17,7 +17,9 @@ from encoder_surgery.shell.storage import StorageFlags
 
 if TYPE_CHECKING:
     from adaptors.fitting.data import FitTexts
+    from adaptors.fitting.options import TrainOptions
     from probe.data.sampling import SampleSize
+    from probe.encoding.chunk_states import Progress
     from probe.results.leaderboard import Leaderboard
     from probe.sources.several import LoadedDataset, LoadedDatasets
 
@@ -69,6 +71,12 @@ class FitFlags:
     similarity: option.Similarity = "own"
     drop_same_id: option.DropSameId = False
 
+    def training(self, progress: "Progress") -> "TrainOptions":
+        """Return how adaptors are fitted."""
+        from adaptors.fitting.options import TrainOptions
+
+        return TrainOptions(steps=self.steps, seed=self.seed, progress=progress, bias=not self.no_bias)
+
 
 @friendly
 @refuses(
@@ -96,7 +104,6 @@ def rank(
     from adaptors.fitting.compare import FitPlan, compare_adaptors, fit_adaptors, rank_adaptors
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.kinds import KINDS, check_kinds
-    from adaptors.fitting.options import TrainOptions
     from probe.experiments.options import RunOptions
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
@@ -119,8 +126,7 @@ def rank(
         loaded = data.load()
         check_table(loaded, output, ranking.sort)
         resolved = resolve_specs(specs, loading.load_options(), options.store, similarity=ranking.similarity)
-        bias = not ranking.no_bias
-        training = TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=report, bias=bias)
+        training = ranking.training(report)
         plan = FitPlan(chosen, lengths, training)
         fitted = None
         if ranking.fit_on:

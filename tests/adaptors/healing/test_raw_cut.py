@@ -17,11 +17,12 @@ from torch.nn.functional import normalize
 
 import adaptors.healing.heal as heal_file
 import adaptors.healing.lens as lens_file
+import adaptors.healing.start as start_file
 from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.healing.heal import heal
-from adaptors.healing.lens import add_lens, has_lens
-from adaptors.healing.start import choose_start, scored_rows
+from adaptors.healing.lens import add_lens, find_head, has_lens
+from adaptors.healing.start import scored_rows
 from adaptors.healing.teacher import find_teacher
 from adaptors.healing.texts import HealTexts
 from probe.errors import CallError
@@ -113,19 +114,20 @@ def find_origin(folder: Path) -> str:
     return str(json.loads((folder / "surgery.json").read_text())["from"])
 
 
-def test_a_start_without_a_bias_is_that_of_its_distance(
-    cuts: dict[str, Path], tiny_folder: Callable[[str], Path], tmp_path: Path
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_head_gives_the_vectors_of_its_fit(
+    bias: bool, cuts: dict[str, Path], tiny_folder: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    teacher = open_trainable(str(tiny_folder("bert")), tmp_path / "teacher")
-    targets = normalize(teacher.model.encode(list(TEXTS), convert_to_tensor=True), dim=1)
-    texts = HealTexts(TEXTS, targets, (("tiny", "0"),))
-    student = add_lens(open_trainable(str(cuts["cut"]), tmp_path), texts, tokens=None, seed=0, bias=False)
-    tried = choose_start(student, teacher.towers[0].stack, texts, tokens=None, seed=0)
-    assert len(tried) > 1
-    scored = scored_rows(texts, 0)
-    found = student.model.encode([TEXTS[row] for row in scored], convert_to_tensor=True)
-    distance = float((1 - (found * targets[scored]).sum(dim=1)).mean())
-    assert distance == pytest.approx(min(start.distance for start in tried), abs=1e-5)
+    teacher = open_trainable(str(tiny_folder("bert")), tmp_path / "teacher").model
+    texts = HealTexts(TEXTS, normalize(teacher.encode(list(TEXTS), convert_to_tensor=True), dim=1), (("tiny", "0"),))
+    student = add_lens(open_trainable(str(cuts["cut"]), tmp_path), texts, tokens=None, seed=0, bias=bias)
+    sample, index = start_file._Sample(student.model, texts, 0), find_head(student)
+    assert index is not None
+    with torch.no_grad():
+        fitted = start_file._fit_head(student.model.eval(), index, sample)
+        found = start_file._embed(list(student.model), sample)
+    assert torch.allclose(fitted, found, atol=1e-5)
+    assert (student.model[index].linear.bias is not None) is bias
 
 
 def test_an_adaptor_with_a_bias_keeps_it(

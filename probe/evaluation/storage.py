@@ -67,7 +67,8 @@ def add_storage(rows: Sequence[Row], evaluations: Sequence[Evaluation], metric: 
         return tuple(rows)
     widths = {e.encoder: e.dim for e in evaluations if e.adaptor is None and e.storage is None}
     sized = [_add_size(row, one.storage, widths.get(one.encoder)) for row, one in zip(rows, evaluations, strict=True)]
-    known = [row for row in sized if row.bytes is not None]
+    # Rows that are ranked again need their float32 vectors, too.
+    known = [row for row in sized if row.bytes is not None and not row.rescore]
     front = {known[place].rank for place in pareto_front([(row.bytes or 0, row.scores[metric]) for row in known])}
     return tuple(replace(row, front=row.rank in front) if row.bytes is not None else row for row in sized)
 
@@ -80,6 +81,7 @@ def _add_size(row: Row, storage: StorageFacts | None, width: int | None) -> Row:
     return replace(
         row,
         bits=facts.bits,
+        mixed=facts.mixed,
         query_bits=facts.query_bits,
         bytes=facts.bytes,
         compression=None if width is None else _float_bytes(width) / facts.bytes,

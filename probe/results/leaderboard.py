@@ -237,7 +237,7 @@ def _show_bits(row: Row) -> str:
     if row.bits is None:
         return EMPTY
     queries = f"/{row.query_bits}" if row.query_bits not in (None, FLOAT_BITS) else ""
-    return f"{row.bits:.3g}{queries}{f' r{row.rescore}' if row.rescore else ''}"
+    return f"{'mixed' if row.mixed else f'{row.bits:g}'}{queries}{f' r{row.rescore}' if row.rescore else ''}"
 
 
 def _show_compression(row: Row) -> str:

@@ -40,12 +40,13 @@ class Row:
         fit_seconds: Time to fit the adaptor.
         pca_delta: Difference to PCA at the same dimension.
         pca_p_value: Of a paired test against that PCA.
-        bits: Bits per dimension of a stored document, where bits were compared; a mean if dimensions differ.
+        bits: Bits per dimension of a stored document, where sizes were compared; a mean if dimensions differ.
+        mixed: Whether the bits differ between dimensions.
         query_bits: Bits per dimension of a query.
         bytes: Size of a stored document in bytes.
         compression: Size of a float32 vector of the frozen encoder, as a multiple of that size.
         rescore: How many times the wanted number of documents are ranked again by their float32 vectors.
-        front: Whether no row of fewer bytes scores as much.
+        front: Whether no row of fewer bytes scores as much; rows that are ranked again are not compared.
         hookpoints: All that the encoder reads.
         note: Remarks, as in the table.
         population_ci95: 95 % interval of the difference over data sets in general.
@@ -73,6 +74,7 @@ class Row:
     pca_delta: float | None = None
     pca_p_value: float | None = None
     bits: float | None = None
+    mixed: bool | None = None
     query_bits: int | None = None
     bytes: int | None = None
     compression: float | None = None
@@ -122,7 +124,6 @@ def describe_bits(row: Row) -> str:
     """Return how a row's vectors are stored, such as `4 bits` or `1 bit, queries too`."""
     if row.bits is None or row.bits == FLOAT_BITS:
         return "float32"
-    even = row.bits == int(row.bits)
-    name = f"{row.bits:.0f} {'bit' if row.bits == 1 else 'bits'}" if even else "mixed bits"
+    name = "mixed bits" if row.mixed else f"{row.bits:.0f} {'bit' if row.bits == 1 else 'bits'}"
     queries = ", queries too" if row.query_bits not in (None, FLOAT_BITS) else ""
     return name + queries + (f", rescored {row.rescore}x" if row.rescore else "")

@@ -106,6 +106,13 @@ def test_rows_say_their_bytes_and_the_front_of_them(bert: str, dataset: Dataset)
     assert all(row.transductive == (row.bits != 32) for row in board.rows)
 
 
+def test_the_verdict_names_the_smallest_vectors_that_are_not_worse(bert: str, dataset: Dataset) -> None:
+    board = rank([bert], dataset, options=options(bits=(8, 1), rescore=3))
+    small = min((row for row in board.rows if not row.rescore), key=lambda row: (row.bytes, row.rank))
+    assert f"have {small.bytes} bytes (32 dimensions, 1 bit" in board.verdict()
+    assert not any(row.front for row in board.rows if row.rescore)
+
+
 def test_without_sizes_the_table_is_as_before(bert: str, dataset: Dataset) -> None:
     board = rank([bert], dataset, options=options())
     (row,) = board.rows

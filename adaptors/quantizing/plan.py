@@ -37,7 +37,8 @@ def compress(
     """
     found: list[Compressed] = []
     for quantizer in _quantizers(documents, plan, unit=scaled):
-        facts = StorageFacts(float(quantizer.bits.mean()), quantizer.bytes, seen=tuple(seen))
+        mixed = bool((quantizer.bits != quantizer.bits[0]).any())
+        facts = StorageFacts(float(quantizer.bits.mean()), quantizer.bytes, mixed, seen=tuple(seen))
         found.append(Compressed(encoder, quantizer, facts, scaled))
         if (quantizer.bits == 1).all():
             found.append(Compressed(encoder, Signs(quantizer), replace(facts, query_bits=1), scaled))

@@ -44,6 +44,7 @@ class StorageFacts:
     Attributes:
         bits: Bits per dimension of a document; a mean if they differ between dimensions.
         bytes: Size of a stored document in bytes.
+        mixed: Whether the bits differ between dimensions.
         query_bits: Bits per dimension of a query.
         rescore: How many times the wanted number of documents are ranked again by their float32 vectors; 0 for none.
         seen: Data sets whose documents the ranges of the values come from, with the sha256 of their documents.
@@ -51,6 +52,7 @@ class StorageFacts:
 
     bits: float
     bytes: int
+    mixed: bool = False
     query_bits: int = FLOAT_BITS
     rescore: int = 0
     seen: tuple[tuple[str, str], ...] = ()

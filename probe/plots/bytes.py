@@ -27,7 +27,7 @@ def byte_bands(result: Leaderboard) -> list[Band]:
     """Return one panel per encoder."""
     encoders: dict[str, list[Row]] = {}
     for row in result.rows:
-        if row.bytes is not None:
+        if row.bytes is not None and not row.rescore:
             encoders.setdefault(row.encoder, []).append(row)
     return [Band(4.2, (partial(_fill, result, rows),), shared=False) for rows in encoders.values()]
 
@@ -63,7 +63,7 @@ def _draw(axes: Axes, curve: Curve, style: LineStyle) -> None:
     axes.plot(positions, [point.value for point in curve.points], color=style.colour, linestyle=style.line)
     for position, point in zip(positions, curve.points, strict=True):
         if point.interval is not None:
-            axes.plot((position, position), point.interval, color=style.colour, linewidth=0.8, alpha=0.5)
+            axes.plot((position, position), point.interval, color=style.colour, linewidth=0.8, alpha=0.25)
     draw_marks(axes, [Mark(x, point.value, point) for x, point in zip(positions, curve.points, strict=True)], style)
 
 

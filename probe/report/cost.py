@@ -88,7 +88,7 @@ def staircase(front: Sequence[tuple[float, float]], end: float) -> tuple[tuple[f
 
 def byte_panel(result: Leaderboard) -> Panel | None:
     """Return score against bytes per document, where sizes were compared."""
-    rows = [row for row in result.rows if row.bytes is not None]
+    rows = [row for row in result.rows if row.bytes is not None and not row.rescore]
     if not rows:
         return None
     curves = byte_curves(rows, result.metric)

@@ -10,7 +10,7 @@ from probe.results.classification import MAJORITY, SHUFFLED, ClassificationResul
 from probe.results.colours import tone_of
 from probe.results.formats import round_steps, series_name
 from probe.results.leaderboard import Leaderboard, Row
-from probe.results.row import FLOAT_BITS, describe_bits
+from probe.results.row import describe_bits
 from probe.results.similarity import SimilarityResult
 
 __all__ = [
@@ -128,7 +128,7 @@ def curve_tones(curves: Sequence[Curve]) -> list[int]:
 
 def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Chart:
     """Sort the rows of a leaderboard into curves over layers and single points; `without` some encoders."""
-    rows = [row for row in result.rows if row.encoder not in without]
+    rows = [row for row in result.rows if row.encoder not in without and not row.is_compressed]
     families: dict[str, list[Row]] = {}
     for row in rows:
         families.setdefault(row.series, []).append(row)
@@ -163,21 +163,22 @@ def _curve_name(family: str, adaptor: str, labels: str, *, dim: int | None) -> s
 
 def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
     """Return score against dimension of rows with an adaptor: a curve per kind and labels, those without first."""
-    return _kind_curves([row for row in rows if row.adaptor and row.bits in (None, FLOAT_BITS)], metric, "dim")
+    return _kind_curves((row for row in rows if row.adaptor and not row.is_compressed), metric, "dim")
 
 
 def byte_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
-    """Return score against bytes per vector: a curve per kind of adaptor, labels and bits; a family per bits."""
-    return _kind_curves([row for row in rows if row.bytes is not None], metric, "bytes")
+    """Return score against bytes, a curve per bits, kind and labels; not of rows that are ranked again in float32."""
+    stored = [row for row in rows if row.bytes is not None and not row.rescore]
+    return _kind_curves(sorted(stored, key=lambda row: (bool(row.mixed), -(row.bits or 0))), metric, "bytes")
 
 
 def _kind_curves(rows: Iterable[Row], metric: str, axis: str) -> tuple[Curve, ...]:
     kinds: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        if row.dim is not None:
-            stored = describe_bits(row) if axis == "bytes" else ""
-            kinds.setdefault((stored, row.adaptor or "no adaptor", row.labels), []).append(row)
-    ordered = sorted(kinds.items(), key=lambda item: (*item[0][:2], item[0][2] != "none", item[0][2]))
+        stored = describe_bits(row) if axis == "bytes" else ""
+        kinds.setdefault((stored, row.adaptor or "no adaptor", row.labels), []).append(row)
+    if axis == "dim":
+        kinds = dict(sorted(kinds.items(), key=lambda item: (item[0][1], item[0][2] != "none", item[0][2])))
     return tuple(
         Curve(
             ", ".join(filter(None, [kind, stored, "" if labels == "none" else f"labels {labels}"])),
@@ -185,7 +186,7 @@ def _kind_curves(rows: Iterable[Row], metric: str, axis: str) -> tuple[Curve, ..
             _points(found, metric, axis),
             labels,
         )
-        for (stored, kind, labels), found in ordered
+        for (stored, kind, labels), found in kinds.items()
     )
 
 

@@ -1,18 +1,35 @@
 """A row of a leaderboard."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from probe.results.formats import series_name
 from probe.results.grids import Reading
 
-__all__ = ["FLOAT_BITS", "PCA", "Row", "describe_bits"]
+__all__ = ["FLOAT_BITS", "PCA", "Row", "RowKey", "describe_bits"]
 
 # Bits of a value that is not compressed.
 FLOAT_BITS = 32
 
 # The kind of adaptor that every other has to beat.
 PCA = "pca"
+
+
+class RowKey(NamedTuple):
+    """Values that tell the rows of a table apart; `stored` is empty for float32."""
+
+    encoder: str
+    adaptor: str | None
+    labels: str
+    dim: int | None
+    stored: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        size = f" in {self.stored[0]} bytes" if self.stored else ""
+        if self.adaptor is None:
+            return f"{self.encoder}{size}"
+        labels = "" if self.labels == "none" else f" (labels {self.labels})"
+        return f"{self.encoder} with {self.adaptor}{labels} at {self.dim}{size}"
 
 
 @dataclass(frozen=True)
@@ -40,12 +57,13 @@ class Row:
         fit_seconds: Time to fit the adaptor.
         pca_delta: Difference to PCA at the same dimension.
         pca_p_value: Of a paired test against that PCA.
-        bits: Bits per dimension of a stored document, where bits were compared; a mean if dimensions differ.
+        bits: Bits per dimension of a stored document, where sizes were compared; a mean if dimensions differ.
+        mixed: Whether the bits differ between dimensions.
         query_bits: Bits per dimension of a query.
         bytes: Size of a stored document in bytes.
         compression: Size of a float32 vector of the frozen encoder, as a multiple of that size.
         rescore: How many times the wanted number of documents are ranked again by their float32 vectors.
-        front: Whether no row of fewer bytes scores as much.
+        front: Whether no row of fewer bytes scores as much; rows that are ranked again are not compared.
         hookpoints: All that the encoder reads.
         note: Remarks, as in the table.
         population_ci95: 95 % interval of the difference over data sets in general.
@@ -73,6 +91,7 @@ class Row:
     pca_delta: float | None = None
     pca_p_value: float | None = None
     bits: float | None = None
+    mixed: bool | None = None
     query_bits: int | None = None
     bytes: int | None = None
     compression: float | None = None
@@ -82,6 +101,17 @@ class Row:
     note: str | None = None
     population_ci95: tuple[float, float] | None = None
     datasets: dict[str, "Row"] | None = None
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether its vectors are stored in fewer bits than they are computed in."""
+        return self.bits not in (None, FLOAT_BITS)
+
+    @property
+    def key(self) -> RowKey:
+        """Values that tell it apart from the other rows of its table."""
+        stored = (self.bytes, self.bits, self.mixed, self.query_bits, self.rescore)
+        return RowKey(self.encoder, self.adaptor, self.labels, self.dim, stored if self.is_compressed else ())
 
     @property
     def series(self) -> str:
@@ -120,9 +150,8 @@ def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | 
 
 def describe_bits(row: Row) -> str:
     """Return how a row's vectors are stored, such as `4 bits` or `1 bit, queries too`."""
-    if row.bits is None or row.bits == FLOAT_BITS:
+    if not row.is_compressed:
         return "float32"
-    even = row.bits == int(row.bits)
-    name = f"{row.bits:.0f} {'bit' if row.bits == 1 else 'bits'}" if even else "mixed bits"
+    name = "mixed bits" if row.mixed else f"{row.bits:.0f} {'bit' if row.bits == 1 else 'bits'}"
     queries = ", queries too" if row.query_bits not in (None, FLOAT_BITS) else ""
     return name + queries + (f", rescored {row.rescore}x" if row.rescore else "")

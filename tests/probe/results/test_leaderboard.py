@@ -38,6 +38,7 @@ ROW_KEYS = [
     "pca_delta",
     "pca_p_value",
     "bits",
+    "mixed",
     "query_bits",
     "bytes",
     "compression",

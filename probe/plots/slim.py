@@ -10,8 +10,8 @@ from probe.plots.cost import FRONT
 from probe.plots.sheet import Band, Handles, stack
 from probe.plots.style import GREY, LineStyle, Picture, house_style, result_title, style_of, wrap_name
 from probe.results.charts import round_steps
-from probe.results.formats import metric_title, show_number
-from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow, p_words
+from probe.results.formats import metric_title, p_words, show_number
+from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow
 
 __all__ = ["draw"]
 

@@ -10,8 +10,8 @@ from probe.report.panels import Dot, Level, Line, Panel
 from probe.report.parts import Compared, Section, make_table
 from probe.results.charts import round_steps
 from probe.results.colours import tone_of
-from probe.results.formats import metric_title, show_interval, show_number
-from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow, p_words
+from probe.results.formats import metric_title, p_words, show_interval, show_number
+from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow
 
 __all__ = ["slim_section"]
 

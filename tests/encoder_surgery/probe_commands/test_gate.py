@@ -130,7 +130,7 @@ def test_a_data_set_that_is_left_out_is_no_pass(model: str, many: str) -> None:
     [
         (
             ["-b", "minilm"],
-            "no candidate is given: expected a spec such as minilm@6:mean, or --queries and --documents",
+            "no candidate is given: expected a spec such as minilm@6:mean, or --queries and --",
         ),
         (["a", "-b", "b", "--queries", "c"], "--queries and --documents must be given together, and without another"),
         (["-b", "b", "--documents", "c"], "--queries and --documents must be given together"),

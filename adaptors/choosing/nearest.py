@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import ceil, inf
-from statistics import fmean
+from math import ceil, hypot, inf
+from statistics import NormalDist, fmean
 from typing import cast
 
 import numpy as np
@@ -14,10 +14,9 @@ from adaptors.choosing.recommendation import HeldOutSet, Nearest, SetDifference
 from probe.evaluation.records import Evaluation
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.dataset_means import mean_intervals
-from probe.metrics.non_inferiority import resolution
 from probe.metrics.significance import Scores, bootstrap_intervals
 
-__all__ = ["SIGNIFICANT", "CandidateScores", "find_nearest"]
+__all__ = ["SIGNIFICANT", "CandidateScores", "find_nearest", "resolution"]
 
 SIGNIFICANT = 0.05
 # Step of the search for the smallest passing margin.
@@ -79,7 +78,7 @@ def find_nearest(judged: CandidateScores, margin: float) -> Nearest:
         difference=fmean(float(one.mean()) for one in decisive),
         ci95=_interval(decisive, judged.seed),
         passing=None if passing == inf else passing,
-        resolution=resolution(decisive, SIGNIFICANT / count),
+        resolution=resolution(decisive, count),
         worst=_on_set(judged.sets[worst], differences[worst], judged.seed) if several else None,
     )
 
@@ -113,6 +112,21 @@ def _interval(differences: Sequence[Scores], seed: int) -> tuple[float, float] |
     if len(differences) == 1:
         return bootstrap_intervals(differences[0], seed)[0]
     return mean_intervals(differences, seed)[0]
+
+
+def resolution(differences: Sequence[Scores], candidates: int = 1) -> float:
+    """Return the smallest margin that the queries can show for a candidate that is equal on average.
+
+    Args:
+        differences: Its differences to the full model per data set, each `(1, Q)`.
+        candidates: Number of candidates that are tested.
+    """
+    if any(one.shape[1] < 2 for one in differences):
+        return 1.0
+    errors = [float(one.std(ddof=1)) / one.shape[1] ** 0.5 for one in differences]
+    error = errors[0] if len(errors) == 1 else hypot(*errors) / len(errors)
+    quantile: float = NormalDist().inv_cdf(1 - SIGNIFICANT / candidates)
+    return quantile * error
 
 
 def _passing_margin(best: CandidateScores, candidates: int) -> float:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from adaptors.choosing.nearest import SIGNIFICANT
+from adaptors.choosing.nearest import SIGNIFICANT, resolution
 from adaptors.encoders.specs import rank
 from adaptors.slimming.goal import SlimGoal
 from probe.data.dataset import Dataset
 from probe.experiments.options import RunOptions
-from probe.metrics.non_inferiority import resolution
 from probe.metrics.significance import non_inferiority_p_values
 from probe.results.leaderboard import Leaderboard, Row
 
@@ -58,7 +57,7 @@ def take_test(model: str, folder: Path, dataset: Dataset, *, goal: SlimGoal, opt
     p_value = None
     if margin is not None:
         (p_value,) = non_inferiority_p_values(scores[None], reference, margin, seed=options.seed)
-    return FinalTest(full, best, margin, p_value, resolution([(scores - reference)[None]], SIGNIFICANT), board)
+    return FinalTest(full, best, margin, p_value, resolution([(scores - reference)[None]]), board)
 
 
 def list_unmet(

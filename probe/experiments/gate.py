@@ -26,8 +26,8 @@ from probe.sources.several import GivenDatasets, as_datasets, refuse_equal
 __all__ = ["GatePair", "gate", "gate_datasets", "judge_board", "resolve_gate"]
 
 _TEST = (
-    "one-sided, of a loss of the margin or more; the larger one of a paired randomisation test over queries and of "
-    "Student's test corrected for skewness (Hall 1992)"
+    "one-sided, of a loss of the margin or more; the larger one of a paired randomisation test over queries and of the "
+    "empirical likelihood ratio (Owen 1988)"
 )
 # Settings of a leaderboard that are those of the gate.
 _KEPT = ("metric", "baseline", "similarity", "towers", "late_interaction", "ties", "models", "dataset")

@@ -8,14 +8,13 @@ from typing import TypeAlias
 
 from probe.errors import CallError, ProbeError, check_type
 from probe.io.files import reason, replace_file
-from probe.report.gate import gate_section
 from probe.report.geometry import geometry_section
+from probe.report.goals import gate_section, slim_section
 from probe.report.joining import Joining, Named, join_results
 from probe.report.labelled import labelled_section
 from probe.report.leaderboard import leaderboard_section
 from probe.report.matrix import matrix_section
 from probe.report.parts import Section
-from probe.report.slim import slim_section
 from probe.results.charts import LabelledResult
 from probe.results.colours import COLOURS, NEUTRAL, TINTS
 from probe.results.gate import GateResult

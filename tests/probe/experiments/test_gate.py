@@ -81,7 +81,7 @@ def test_a_candidate_that_learned_these_labels_does_not_pass(labels: str, seen: 
 
 def test_labels_of_a_file_are_a_remark() -> None:
     assert judge_with(labels="pairs.jsonl").settings["remarks"] == [
-        "The candidate was trained on labels of pairs.jsonl: see that these queries are not in it."
+        "The candidate was trained on relevance labels of pairs.jsonl: see that these queries are not in it."
     ]
 
 

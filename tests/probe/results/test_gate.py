@@ -111,19 +111,19 @@ def test_over_several_sets_the_verdict_names_those_that_fail() -> None:
 
 @pytest.mark.parametrize("width", [80, 110, 200])
 def test_the_table_fits_and_keeps_what_decides(width: int) -> None:
-    text = text_of(make_gates({"scifact": 0.0, "a-data-set-with-a-long-name": 0.3}), width)
+    text = text_of(make_gates({"scifact": 0.0, "a-longer-name": 0.3}), width)
     header = next(line for line in text.splitlines() if "data set" in line)
     assert len(header) <= width
     for title in ("baseline", "candidate", "Δ", "p", "outcome"):
         assert title in header.split()
-    assert "a-data-set-with-a-long-name (test)" in text
+    assert "a-longer-name (test)" in text
     assert "new in place of full" in text
 
 
 def test_all_settings_are_in_the_notes() -> None:
     notes = "\n".join(make_gates({"scifact": 0.0, "nfcorpus": 0.0}).notes())
-    for words in ("data: scifact (test)", "data: nfcorpus (test)", "intersection-union", "Hall 1992", "alpha", "80%"):
-        assert words in notes or words == "alpha"
+    for words in ("data: scifact (test)", "data: nfcorpus (test)", "intersection-union", "Owen 1988", "80%"):
+        assert words in notes
 
 
 def test_json_says_whether_it_passed_and_is_read_back(tmp_path: Path) -> None:
@@ -143,7 +143,9 @@ def test_csv_and_markdown_have_a_row_per_data_set() -> None:
     assert {"delta_ci95_low", "p_value", "p_worse", "detectable", "needed", "margin"} <= set(rows[0])
     lines = result.to_markdown().splitlines()
     assert lines[0].startswith("| data set | queries | baseline |")
-    assert sum(line.startswith("| ") for line in lines) == 3
+    assert [line.split("|")[1].strip() for line in lines[:4]] == [
+        *("data set", "---", "scifact (test)", "nfcorpus (test)")
+    ]
 
 
 def test_the_names_of_columns_are_those_of_the_table() -> None:

@@ -67,14 +67,18 @@ class GateGoal:
         An equal loss for all, or an equal share of the baseline's score: then the test is one of the ratio of the means
         and the baseline's own noise is in it.
         """
+        return (1 - self.keep) * baselines if self.keep is not None else np.full_like(baselines, self.size(0))
+
+    def size(self, score: float) -> float:
+        """Return the margin in units of the metric, for a score of the baseline."""
         if self.keep is not None:
-            return (1 - self.keep) * baselines
-        return np.full_like(baselines, DEFAULT_MARGIN if self.margin is None else self.margin)
+            return (1 - self.keep) * score
+        return DEFAULT_MARGIN if self.margin is None else self.margin
 
     def __str__(self) -> str:
-        if self.keep is not None:
-            return f"keep {100 * self.keep:.4g}% of the baseline's score"
-        return f"lose less than {DEFAULT_MARGIN if self.margin is None else self.margin:g}"
+        return (
+            f"keep {100 * self.keep:.4g}% of the baseline's score" if self.keep else f"lose less than {self.size(0):g}"
+        )
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def judge(candidates: Scores, baselines: Scores, goal: GateGoal, *, seed: int) -
     """
     if candidates.shape[1] < 2:
         reason = _describe_few(candidates.shape[1], FEWEST_QUERIES)
-        return [Judgement(NOT_TESTED, float(margin.sum()), reason=reason) for margin in goal.allow(baselines)]
+        return [Judgement(NOT_TESTED, goal.size(float(full.sum())), reason=reason) for full in baselines]
     kept = candidates - baselines + goal.allow(baselines)
     freedom = np.minimum((candidates != baselines).sum(axis=1) + 1, candidates.shape[1] - 1)
     tested = zip(_larger(kept, freedom, seed), _larger(-kept, freedom, seed), strict=True)
@@ -143,7 +147,8 @@ def _judge(kept: Scores, full: Scores, goal: GateGoal, *, freedom: int, p_values
         p_values: Of a loss of the margin or more, and of a loss of the margin or less.
     """
     p_value, p_worse = p_values
-    margin, score, queries = float(goal.allow(full).mean()), float(full.mean()), len(full)
+    score, queries = float(full.mean()), len(full)
+    margin = goal.size(score)
     answered = int((full > 0).sum())
     if not answered:
         return Judgement(NOT_TESTED, margin, reason="the baseline finds nothing, so that there is nothing to lose")

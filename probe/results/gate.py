@@ -203,8 +203,10 @@ class GateResult(Result):
             return ""
         if row.detectable is not None and row.detectable <= row.margin:
             return f" So many queries can show margins of {row.detectable:.2g} or more ({POWER:.0%} power)."
-        can = "" if row.detectable is None else f" So many queries show margins of {row.detectable:.2g} or more;"
-        return f"{can} a margin of {row.margin:.2g} takes about {row.needed:,} ({POWER:.0%} power)."
+        takes = f"margin of {row.margin:.2g} takes about {row.needed:,} queries ({POWER:.0%} power)."
+        if row.detectable is None:
+            return f" A {takes}"
+        return f" So many queries show margins of {row.detectable:.2g} or more; a {takes}"
 
     def warnings(self) -> list[str]:
         """Return the warnings that the footer ends with."""

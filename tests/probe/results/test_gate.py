@@ -60,7 +60,7 @@ def test_what_is_not_shown_says_what_the_queries_can_show() -> None:
     assert "or more is not ruled out (p = " in result.verdict()
     assert result.verdict().endswith(
         f" So many queries show margins of {row.detectable:.2g} or more; a margin of 0.02 takes about "
-        f"{row.needed:,} (80% power)."
+        f"{row.needed:,} queries (80% power)."
     )
 
 
@@ -82,7 +82,7 @@ def test_what_is_not_tested_is_no_pass_and_says_why() -> None:
     result = make_gate(queries=30)
     assert result.verdict().startswith("Not passed: nothing is tested, because the baseline finds something for ")
     assert "at least " in result.verdict()
-    assert "a margin of 0.02 takes about " in result.verdict()
+    assert " A margin of 0.02 takes about " in result.verdict()
 
 
 def test_a_sample_is_said_in_the_verdict() -> None:

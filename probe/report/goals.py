@@ -8,12 +8,12 @@ from probe.report.curves import lay_out
 from probe.report.headline import Tile
 from probe.report.panels import Dot, Level, Line, Panel
 from probe.report.parts import Compared, Section, make_table
-from probe.results.charts import round_steps
 from probe.results.colours import tone_of
 from probe.results.formats import (
     join_names,
     metric_title,
     p_words,
+    round_steps,
     show_interval,
     show_number,
     show_signed_interval,

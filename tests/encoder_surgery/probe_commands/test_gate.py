@@ -1,6 +1,7 @@
 """`probe gate`: the exit code in cases of known difference, and whole runs on a tiny model."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from tiny_models import WORDS
 from typer.testing import CliRunner, Result
 
 import cli
+from probe.data.training_record import Learned, write_learned
 from probe.experiments.gate import GatePair
 
 CASES, QUERIES, MARGIN = 200, 100, 0.06
@@ -100,6 +102,19 @@ def test_too_few_queries_exit_with_1(model: str, few: str) -> None:
 def test_a_sample_is_marked(model: str, many: str) -> None:
     result = run(f"copy={model}", "-b", model, "-d", many, "--keep", 0.5, "--limit-queries", 50)
     assert "This was a sample of the data set, not the whole." in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize(("labels", "code"), [("test", 1), ("train", 0)])
+def test_a_folder_that_was_trained_on_these_labels_does_not_pass(
+    model: str, many: str, tmp_path: Path, labels: str, code: int
+) -> None:
+    shutil.copytree(model, tmp_path / "tuned")
+    write_learned(Learned((labels,), (("many", "0" * 64),)), tmp_path / "tuned")
+    result = run(tmp_path / "tuned", "-b", model, "-d", many, "--keep", 0.5, "-f", "json")
+    assert result.exit_code == code, result.output
+    (row,) = json.loads(result.stdout)["rows"]
+    assert (row["labels"], row["transductive"]) == (labels, True)
+    assert ("relevance labels of these queries" in (row["reason"] or "")) is bool(code)
 
 
 def test_asymmetric_search_is_tested_against_its_baseline(model: str, many: str) -> None:

@@ -240,7 +240,7 @@ def resolve_sides(
     readers, groups = _open_groups(specs, options, store, open_saved=open_saved, similarity=similarity)
     for spec, encoders in zip(specs, groups, strict=True):
         if len(encoders) != 1:
-            raise CallError(f"'{spec}' has {len(encoders)} encoders: expected one")
+            raise CallError(f"'{spec}' has {len(encoders)} encoders: expected one per side")
     (index,), (asker,), *others = groups
     pair = Asymmetric(asker, index)
     if others:

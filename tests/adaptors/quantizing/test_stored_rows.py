@@ -217,3 +217,18 @@ def test_the_commands_have_the_sizes(bert: str, tmp_path: Path) -> None:
     assert load_quantizer(out).bytes == 4
     wrong = run(probe_app, ["rank", bert, "-d", data, "--bits", "many"])
     assert wrong.exit_code == 2
+
+
+def test_over_several_data_sets_rows_of_different_sizes_stay_apart(bert: str, tmp_path: Path) -> None:
+    names = {name: str(make_dataset(tmp_path / name)) for name in ("a", "b")}
+    corpus = tmp_path / "b" / "corpus.jsonl"
+    corpus.write_text("\n".join(line.replace("ice", "fire") for line in corpus.read_text().splitlines()) + "\n")
+    board = rank([bert], names, options=options(bits=(8, 1), sizes=(6,), rescore=2))
+    alone = rank([bert], names["a"], options=options(bits=(8, 1), sizes=(6,), rescore=2))
+    assert {row.key for row in board.rows} == {row.key for row in alone.rows}
+    for row in board.rows:
+        single = next(one for one in alone.rows if one.key == row.key)
+        assert row.datasets is not None
+        assert row.datasets["a"].scores == single.scores
+    assert "bytes" in board.to_markdown()
+    assert any(row.front for row in board.rows)

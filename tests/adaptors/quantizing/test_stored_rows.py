@@ -219,8 +219,15 @@ def test_the_commands_have_the_sizes(bert: str, tmp_path: Path) -> None:
     saved = run(adaptors_app, ["fit", "pca", bert, "-d", data, "--dims", "8", "--bits", "4", "--out", str(out)])
     assert saved.exit_code == 0, saved.output
     assert load_quantizer(out).bytes == 4
-    wrong = run(probe_app, ["rank", bert, "-d", data, "--bits", "many"])
-    assert wrong.exit_code == 2
+    for flags, words in (
+        (["--bits", "many"], "expected positive integers, such as 8,4,1"),
+        (["--bits", "32"], "--bits 32 compresses nothing"),
+        (["--bytes", "33"], "no encoder fills 33 bytes"),
+        (["--rescore", "4"], "nothing to rescore"),
+    ):
+        wrong = run(probe_app, ["rank", bert, "-d", data, *flags])
+        assert wrong.exit_code == 2
+        assert words in wrong.stderr
 
 
 def test_over_several_data_sets_rows_of_different_sizes_stay_apart(bert: str, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from surgery.pairing.agreement import Agreement
 from surgery.saving.cards import count_values, usage
 from surgery.saving.origin import front_matter, read_origin
 
-__all__ = ["route_megabytes", "write_pair_card"]
+__all__ = ["write_pair_card"]
+
+_PLURALS = ("queries", "documents")
 
 _CARD = """{metadata}
 # {title}
@@ -47,12 +49,12 @@ def write_pair_card(pair: PairedEncoder, folder: Path, agreement: Agreement, sco
     facts = {side: origin.facts["paired"][side] for side in sides}
     text = _CARD.format(
         metadata=front_matter(origin, ("asymmetric",)),
-        title=f"{_name(facts['query'])} for queries, {_name(facts['document'])} for documents",
+        title=" and ".join(f"{_title(one)} for {plural}" for one, plural in zip(facts.values(), _PLURALS, strict=True)),
         width=pair.documents.width,
         similarity=pair.similarity_fn_name,
         learned=_learned(folder),
         routes="\n".join(_line(folder, side, encoder, facts[side]) for side, encoder in sides.items()),
-        total=sum(route_megabytes(folder, side) for side in sides),
+        total=sum(_megabytes(folder, side) for side in sides),
         agreement=f"{agreement}" + ("" if agreement.is_plausible else ": they look like unrelated spaces"),
         usage=usage(),
         scores=scores and f"{scores.rstrip()}\n\n",
@@ -60,7 +62,7 @@ def write_pair_card(pair: PairedEncoder, folder: Path, agreement: Agreement, sco
     (folder / "README.md").write_text(text, encoding="utf-8")
 
 
-def route_megabytes(folder: Path, side: str) -> float:
+def _megabytes(folder: Path, side: str) -> float:
     """Return the size of a route's weight files."""
     return sum(path.stat().st_size for path in _weights(folder, side)) / 1e6
 
@@ -74,10 +76,10 @@ def _line(folder: Path, side: str, encoder: HookpointEncoder, facts: dict[str, A
     modules = ", ".join(path.name.split("_", 2)[2] for path in _modules(folder, side))
     cells = (
         side,
-        f"`{_name(facts)}`{_blocks(facts)}",
+        f"`{_name(facts)}`{_form(facts)}",
         modules,
         f"{sum(count_values(path) for path in _weights(folder, side)):,}",
-        f"{route_megabytes(folder, side):.1f}",
+        f"{_megabytes(folder, side):.1f}",
         "no limit" if model.max_tokens >= NO_LIMIT else str(model.max_tokens),
         repr(model.query_prompt if side == "query" else model.document_prompt),
         facts["license"].get("license", "unknown"),
@@ -96,11 +98,18 @@ def _name(facts: dict[str, Any]) -> str:
     return Path(name).name if Path(name).is_absolute() else name
 
 
-def _blocks(facts: dict[str, Any]) -> str:
+def _title(facts: dict[str, Any]) -> str:
+    return Path(_name(facts)).name + _form(facts)
+
+
+def _form(facts: dict[str, Any]) -> str:
+    """Return what was left of an original, as the end of a phrase; empty for all of it."""
     kept = facts.get("blocks")
+    if "static" in facts:
+        return " (static)"
     if not kept or len(kept) == facts["original_depth"]:
         return ""
-    return f", blocks {', '.join(map(str, kept))} of {facts['original_depth']}"
+    return f" (blocks {', '.join(map(str, kept))} of {facts['original_depth']})"
 
 
 def _learned(folder: Path) -> str:

@@ -115,12 +115,15 @@ def _write_part(encoder: HookpointEncoder, folder: Path) -> _Part:
     """Write one side as a model of its own; one without layers is already a folder."""
     model, (layer, pooling) = encoder.reader.model, encoder.layer_pooling
     learned = join_learned([model.learned, read_fitted(model.source.folder)])
+    # Of a folder that is used whole, what it was made of says more than its own name.
+    known = read_origin(model.source.folder).facts if layer == model.depth else {}
     if not model.depth:
-        origin = {"from": model.source.hub_id or str(model.source.folder.resolve()), **inherit(model.source)}
-        return _Part(model.source.folder, {**origin, "revision": model.source.revision}, learned)
+        name = model.source.hub_id or str(model.source.folder.resolve())
+        origin = {"from": name, "revision": model.source.revision, **known, **inherit(model.source)}
+        return _Part(model.source.folder, origin, learned)
     folder.mkdir()
     write_single(cut(encoder.reader.loaded, layer), folder, OutputHead(pooling))
-    return _Part(folder, dict(read_origin(folder).facts), learned)
+    return _Part(folder, {**read_origin(folder).facts, **known, **inherit(model.source)}, learned)
 
 
 def _copy_modules(source: Path, folder: Path, side: str) -> dict[str, str]:

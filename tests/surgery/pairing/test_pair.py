@@ -20,11 +20,13 @@ import adaptors
 import probe
 import surgery
 from probe.data.training_record import read_learned
+from probe.encoding.opening import open_reader
 from probe.encoding.paired import PairedEncoder
 from probe.errors import CallError, ModelError
 from probe.experiments.options import RunOptions
 from probe.models.options import LoadOptions
 from probe.sources.loading import load_dataset
+from probe.store.keys import content_ids
 from surgery.pairing.agreement import measure_agreement
 from surgery.pairing.folder import check_pair_folder, read_agreement
 
@@ -165,7 +167,8 @@ def test_its_card_says_what_each_route_is(folders: dict[str, Path], tmp_path: Pa
     card = (out / "README.md").read_text()
     megabytes = sum(path.stat().st_size for path in out.rglob("*.safetensors")) / 1e6
     assert f"Together {megabytes:.1f} MB: each route has its own copy" in card
-    assert "| query | `model`, blocks 1 of 3 | Transformer, Pooling |" in card
+    assert "# model (blocks 1 of 3) for queries and model for documents" in card
+    assert "| query | `model` (blocks 1 of 3) | Transformer, Pooling |" in card
     assert "| document | `model` | Transformer, Pooling |" in card
     assert "'query: ' | cc-by-4.0 |" in card
     assert f"{read_agreement(out)}" in card
@@ -173,6 +176,10 @@ def test_its_card_says_what_each_route_is(folders: dict[str, Path], tmp_path: Pa
     assert str(folders["model"].parent) not in card
     facts = json.loads((out / "surgery.json").read_text())
     assert set(facts["paired"]) == {"query", "document"}
+    static = surgery.save(surgery.pair(folders["fitted"], f"{folders['model']}@2"), tmp_path / "static")
+    assert (
+        "# model (static) for queries and model (blocks 1, 2 of 3) for documents" in (static / "README.md").read_text()
+    )
 
 
 def test_a_license_of_one_side_only_is_none_of_the_pair(folders: dict[str, Path], tmp_path: Path) -> None:
@@ -188,6 +195,19 @@ def test_what_a_side_was_fitted_to_is_remembered(side: str, folders: dict[str, P
     assert "Before, they were fitted to data without labels." in (out / "README.md").read_text()
     board = probe.rank([out], load_dataset(str(folders["data"])), options=RunOptions(load=PLAIN))
     assert board.rows[0].transductive
+
+
+def test_a_route_shares_its_cached_vectors_with_the_encoder_it_was_made_of(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    out = surgery.save(surgery.pair(folders["cut"], folders["model"]), tmp_path / "pair")
+    for name, side in (("cut", "query"), ("model", "document")):
+        models = [open_reader(spec, PLAIN).model for spec in (str(folders[name]), f"{out}@{side}")]
+        role = models[0].as_query if side == "query" else models[0].as_document
+        points = [(layer, pooling) for layer in range(models[0].depth + 1) for pooling in ("mean", "own")]
+        assert content_ids(models[0], role, points, token_budget=64) == content_ids(
+            models[1], role, points, token_budget=64
+        )
 
 
 def test_rounded_weights_are_loaded_in_float32(folders: dict[str, Path], tmp_path: Path) -> None:

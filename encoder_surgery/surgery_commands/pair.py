@@ -20,8 +20,8 @@ _DOCUMENTS = "Encoder of documents, of the same dimension."
 
 @friendly
 def pair(
-    queries: Annotated[str, positional(_QUERIES, "--queries", complete=complete_specs)],
-    documents: Annotated[str, positional(_DOCUMENTS, "--documents", complete=complete_specs)],
+    query_encoder: Annotated[str, positional(_QUERIES, "--queries", complete=complete_specs)],
+    document_encoder: Annotated[str, positional(_DOCUMENTS, "--documents", complete=complete_specs)],
     *,
     folder: FolderFlags,
 ) -> None:
@@ -34,9 +34,9 @@ def pair(
     from surgery.pairing.model import pair as pair_encoders
     from surgery.saving.save import check_out
 
-    out = folder.out or Path(f"{_short_name(queries)}-{_short_name(documents)}-pair")
+    out = folder.out or Path(f"{_short_name(query_encoder)}-{_short_name(document_encoder)}-pair")
     check_out(out, folder.force)
-    paired = pair_encoders(queries, documents)
+    paired = pair_encoders(query_encoder, document_encoder)
     say(f"saving {out} and checking it in a fresh process")
     check = partial(check_pair_folder, pair=paired, fresh=True)
     save(paired, out, force=folder.force, check=check, weights_dtype=folder.weights_dtype)
@@ -48,7 +48,7 @@ def pair(
             "cut of it (surgery cut --after 0)"
         )
     say_saved(out)
-    say(f"to measure it: {shlex.join(['probe', 'rank', documents, _folder_spec(out)])}")
+    say(f"to measure it: {shlex.join(['probe', 'rank', document_encoder, _folder_spec(out)])}")
 
 
 def _short_name(spec: str) -> str:

@@ -41,7 +41,7 @@ _NEEDLESS_SUFFIXES = """
 """
 _NEEDLESS_NAMES = """
     trainer_state.json training_args.json all_results.json train_results.json eval_results.json
-    generation_config.json requirements.txt surgery.json learned.json
+    generation_config.json requirements.txt surgery.json learned.json data_config.json
 """
 # Folders outside the modules that tokenizers read.
 _TEMPLATES = "additional_chat_templates"

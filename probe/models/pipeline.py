@@ -191,7 +191,7 @@ def _default_pooling(config: Any) -> Any:
 
 def _check_config(model: SentenceTransformer, files: ModelFiles) -> None:
     for name, _ in files.options.config:
-        if not hasattr(model[0].config, name):
+        if not hasattr(getattr(model[0], "config", None), name):
             raise CallError(f"--config {name}: no such setting in the config of '{files.source.name}'")
 
 

@@ -19,7 +19,7 @@ _CARD = """{metadata}
 # {title}
 
 Two encoders as one: `encode_query` runs the first, `encode_document` (and `encode`) the second. Both give vectors of
-{width} dimensions, compared by {similarity}. Nothing was trained when they were put together.{learned}
+{width} dimensions, compared by {similarity}. Pairing them trained nothing.{learned}
 
 | route | encoder | modules | parameters | MB | maximum tokens | prompt | license |
 |---|---|---|---|---|---|---|---|
@@ -118,4 +118,4 @@ def _learned(folder: Path) -> str:
     if not learned.seen:
         return ""
     labels = f" with the labels of {', '.join(learned.labels)}" if learned.labels else " without labels"
-    return f" Before, they were fitted to {', '.join(name for name, _ in learned.seen)}{labels}."
+    return f" Before that, they were fitted to the texts of {', '.join(name for name, _ in learned.seen)}{labels}."

@@ -19,7 +19,7 @@ from torch import nn
 
 import adaptors
 import probe
-from probe import load_encoder, rank, rank_layers
+from probe import Metric, evaluate, load_encoder, rank, rank_layers
 from probe.data.dataset import Dataset
 from probe.encoding.opening import open_model
 from probe.encoding.paired import PairedEncoder
@@ -222,6 +222,32 @@ def test_whatever_changes_the_vectors_of_a_route_is_in_its_key(router: Path, tmp
     make, expected = CHANGES[change]
     make(copied)
     assert tuple(old != new for old, new in zip(before, keys(copied), strict=True)) == expected
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
+def test_a_static_route_has_its_table_and_its_tokenizer_in_its_key(
+    file: str, bert: Path, small: Path, tmp_path: Path
+) -> None:
+    folder = write_form("static queries", tmp_path / "router", bert, small)
+    before, path = keys(folder), folder / "query_0_StaticEmbedding" / file
+    if file == "tokenizer.json":
+        change_json(path, normalizer={"type": "Lowercase"})
+    else:
+        save_file({name: 1.5 * tensor for name, tensor in load_file(path).items()}, path)
+    assert [old != new for old, new in zip(before, keys(folder), strict=True)] == [True, False]
+
+
+@pytest.mark.parametrize("similarity", ["own", "dot", "euclidean"])
+def test_it_is_ranked_by_its_own_similarity_or_the_one_that_is_asked_for(
+    router: Path, dataset: Dataset, tmp_path: Path, similarity: str
+) -> None:
+    copied = Path(shutil.copytree(router, tmp_path / "router"))
+    change_json(copied / "config_sentence_transformers.json", similarity_fn_name="dot")
+    board = rank([copied], dataset, options=RunOptions(load=PLAIN, similarity=similarity))
+    metric = Metric("ndcg", 10)
+    asked = "dot" if similarity == "own" else similarity
+    expected = evaluate(SentenceTransformer(str(copied), device="cpu"), dataset, [metric], similarity=asked)
+    assert board.rows[0].scores["ndcg@10"] == pytest.approx(expected.mean(metric), abs=1e-6)
 
 
 def test_swapped_routes_swap_the_vectors(bert: Path, small: Path, tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_a_license_of_one_side_only_is_none_of_the_pair(folders: dict[str, Path]
 def test_what_a_side_was_fitted_to_is_remembered(side: str, folders: dict[str, Path], tmp_path: Path) -> None:
     out = surgery.save(surgery.pair(folders[side], folders["model"]), tmp_path / "pair")
     assert [name for name, _ in read_learned(out).seen] == ["data"]
-    assert "Before, they were fitted to data without labels." in (out / "README.md").read_text()
+    assert "they were fitted to the texts of data without labels." in (out / "README.md").read_text()
     board = probe.rank([out], load_dataset(str(folders["data"])), options=RunOptions(load=PLAIN))
     assert board.rows[0].transductive
 

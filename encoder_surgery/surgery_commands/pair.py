@@ -48,7 +48,7 @@ def pair(
             "cut of it (surgery cut --after 0)"
         )
     say_saved(out)
-    say(f"to measure it: {shlex.join(['probe', 'rank', document_encoder, _folder_spec(out)])}")
+    say(f"to measure how well they fit: {shlex.join(['probe', 'rank', document_encoder, _folder_spec(out)])}")
 
 
 def _short_name(spec: str) -> str:

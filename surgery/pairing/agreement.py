@@ -1,4 +1,4 @@
-"""Whether two encoders share a space: which sample texts find themselves across the two."""
+"""Whether two encoders have anything in common: which sample texts find themselves across the two."""
 
 from dataclasses import dataclass
 
@@ -25,11 +25,11 @@ class Agreement:
 
     @property
     def is_plausible(self) -> bool:
-        """Whether most texts are; in unrelated spaces about one is, by chance."""
+        """Whether most texts are; in unrelated spaces about one is. It does not say how good the pair is."""
         return 2 * self.found > self.texts
 
     def __str__(self) -> str:
-        return f"{self.found} of {self.texts} sample texts are nearest to themselves across the two routes"
+        return f"{self.found} of {self.texts} texts are nearest to themselves across the two routes (1 by chance)"
 
 
 def measure_agreement(pair: PairedEncoder) -> Agreement:

@@ -26,7 +26,7 @@ Two encoders as one: `encode_query` runs the first, `encode_document` (and `enco
 {routes}
 
 Together {total:.1f} MB: each route has its own copy of its weights, also where one was cut from the other.
-{agreement}.
+{agreement}; retrieval scores say how well they fit.
 
 {usage}
 

@@ -51,8 +51,8 @@ def sides(model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_folder_is_the_result_and_what_it_is_are_words(sides: Path, model: Path) -> None:
     result = run("surgery", "pair", "./static", model)
     assert (result.exit_code, result.stdout) == (0, "static-bert-pair\n"), result.stderr
-    assert "of 8 sample texts are nearest to themselves across the two routes" in result.stderr
-    assert f"to measure it: probe rank {model} ./static-bert-pair" in result.stderr
+    assert "of 8 texts are nearest to themselves across the two routes" in result.stderr
+    assert f"to measure how well they fit: probe rank {model} ./static-bert-pair" in result.stderr
     again = run("surgery", "pair", "./static", model)
     assert (again.exit_code, "exists" in again.stderr) == (2, True)
     forced = run("surgery", "pair", "./static", model, "--force", "--weights-dtype", "bfloat16")

@@ -13,6 +13,7 @@ from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.datasets import SampleFlags, Splits
 from encoder_surgery.shell.idle import Idle, refuses
+from encoder_surgery.shell.storage import SizeFlags
 from probe.errors import CallError, did_you_mean
 
 __all__ = ["fit", "name_adaptor"]
@@ -82,6 +83,7 @@ def fit(
     store: option.StoreFlags,
     force: option.Force = False,
     weights_dtype: option.WeightsDtype = None,
+    size: SizeFlags,
 ) -> None:
     """Fit one adaptor, without labels by default, and save it with its encoder; prints the folder.
 
@@ -117,6 +119,7 @@ def fit(
         limit=data.size,
         metric=data.metric,
         weights_dtype=weights_dtype,
+        storage=size.plan(),
     )
     fit_and_save(request, loading.load_options())
 

@@ -13,6 +13,7 @@ from encoder_surgery.shell.datasets import are_several, check_failed, check_tabl
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.storage import StorageFlags
 
 if TYPE_CHECKING:
     from adaptors.fitting.data import FitTexts
@@ -84,10 +85,11 @@ def rank(
     loading: option.EncodeFlags,
     store: option.StoreFlags,
     output: ResultFlags,
+    storage: StorageFlags,
 ) -> None:
     """Rank kinds of adaptors on encoders at several dimensions, against PCA and the frozen encoder."""
     output.check("leaderboard", several=data.is_several)
-    lengths = option.parse_dims(dims) if dims else ()
+    lengths, sizes = option.parse_dims(dims) if dims else (), storage.plan()
     from adaptors.encoders.specs import resolve_specs
     from adaptors.fitting.compare import FitPlan, compare_adaptors, fit_adaptors, rank_adaptors
     from adaptors.fitting.data import select_fit_data
@@ -107,6 +109,7 @@ def rank(
         examples=output.writes_json,
         similarity=ranking.similarity,
         drop_same_id=ranking.drop_same_id,
+        storage=sizes,
     )
     say(f"loading {', '.join(data.names)} and the models of {', '.join(specs)}")
     with working() as report:

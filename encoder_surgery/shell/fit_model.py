@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from adaptors.fitting.options import TrainOptions
 from encoder_surgery.shell.datasets import load_all, show_set_scores
-from encoder_surgery.shell.output import command_line, say
+from encoder_surgery.shell.output import command_line, say, show_epochs
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import say_saved
-from encoder_surgery.shell.training_output import show_epochs
 
 if TYPE_CHECKING:
     from adaptors.fitting.fit import FittedModel
     from probe.data.sampling import SampleSize
+    from probe.evaluation.storage import StoragePlan
     from probe.models.options import LoadOptions
     from probe.store.store import Store
 
@@ -42,6 +42,7 @@ class FitRequest:
         limit: The sample of each data set; default: all of it.
         metric: Metric of the table's order.
         weights_dtype: Dtype of the saved weights; default: the original's.
+        storage: Size of stored vectors, for a quantizer beside the model; default: none.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class FitRequest:
     limit: "SampleSize | None" = None
     metric: str = "ndcg@10"
     weights_dtype: str | None = None
+    storage: "StoragePlan | None" = None
 
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
@@ -81,6 +83,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
         say(note)
     for row in board.rows:
         with_adaptor = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
+        with_adaptor += f" in {row.bytes:,} bytes" if row.bytes is not None else ""
         beside = f" ({row.delta:+.4f} to {board.settings['baseline']})" if row.delta is not None else ""
         score = f"{board.metric} {row.scores[board.metric]:.4f}{show_set_scores(board, row)}{beside}"
         say(f"{row.encoder}, {with_adaptor}: {score}")
@@ -100,6 +103,7 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
 def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.fit import fit
+    from probe.evaluation.storage import StoragePlan
     from probe.experiments.options import RunOptions
 
     with working(request.training.checkpoint_dir) as report:
@@ -112,6 +116,7 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
             similarity=request.similarity,
             drop_same_id=request.drop_same_id,
             load=options,
+            storage=request.storage or StoragePlan(),
         )
         loaded = load_all(request.datasets, request.splits, request.limit, reader="an adaptor")
         return fit(

@@ -35,7 +35,7 @@ you rely on a pair.
 """
 
 
-def write_pair_card(pair: PairedEncoder, folder: Path, agreement: Agreement, scores: str = "") -> None:
+def write_pair_card(pair: PairedEncoder, folder: Path, agreement: Agreement, *, scores: str = "") -> None:
     """Write README.md into the folder of a pair.
 
     Args:

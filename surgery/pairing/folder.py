@@ -88,7 +88,7 @@ def save_pair(
         """Write the folder, with its weights in the dtype, and its card with their sizes."""
         _write(pair, folder)
         store_weights(folder, weights_dtype)
-        write_pair_card(pair, folder, read_agreement(folder), scores)
+        write_pair_card(pair, folder, read_agreement(folder), scores=scores)
 
     return save_folder(out, write, force, check=check or partial(check_pair_folder, pair=pair))
 

@@ -53,7 +53,7 @@ def write_pair_card(pair: PairedEncoder, folder: Path, agreement: Agreement, *, 
         width=pair.documents.width,
         similarity=pair.similarity_fn_name,
         learned=_learned(folder),
-        routes="\n".join(_line(folder, side, encoder, facts[side]) for side, encoder in sides.items()),
+        routes="\n".join(_line(folder, side, encoder, facts=facts[side]) for side, encoder in sides.items()),
         total=sum(_megabytes(folder, side) for side in sides),
         agreement=f"{agreement}" + ("" if agreement.is_plausible else ": they look like unrelated spaces"),
         usage=usage(),
@@ -71,7 +71,7 @@ def _weights(folder: Path, side: str) -> list[Path]:
     return sorted(folder.glob(f"{side}_*/*.safetensors"))
 
 
-def _line(folder: Path, side: str, encoder: HookpointEncoder, facts: dict[str, Any]) -> str:
+def _line(folder: Path, side: str, encoder: HookpointEncoder, *, facts: dict[str, Any]) -> str:
     model = encoder.reader.model
     modules = ", ".join(path.name.split("_", 2)[2] for path in _modules(folder, side))
     cells = (

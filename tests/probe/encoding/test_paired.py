@@ -21,7 +21,7 @@ import adaptors
 import probe
 from probe import Metric, evaluate, load_encoder, rank, rank_layers
 from probe.data.dataset import Dataset
-from probe.encoding.opening import open_model
+from probe.encoding.opening import open_model, open_reader
 from probe.encoding.paired import PairedEncoder
 from probe.errors import CallError, ModelError
 from probe.experiments.options import RunOptions
@@ -235,6 +235,16 @@ def test_a_static_route_has_its_table_and_its_tokenizer_in_its_key(
     else:
         save_file({name: 1.5 * tensor for name, tensor in load_file(path).items()}, path)
     assert [old != new for old, new in zip(before, keys(folder), strict=True)] == [True, False]
+
+
+def test_routes_of_one_table_have_keys_of_their_own(bert: Path, tmp_path: Path) -> None:
+    tokenizer: Any = modules_of(bert)[0].tokenizer
+    static = make_static(tokenizer)
+    folder = write_router(tmp_path / "router", {"query": [static, Normalize()], "document": [static]})
+    models = [open_reader(f"{folder}@{side}", PLAIN).model for side in ("query", "document")]
+    assert models[0].weights_hash == models[1].weights_hash
+    parts = [shelf_parts(model, model.as_document, "texts", token_budget=64) for model in models]
+    assert parts[0] != parts[1]
 
 
 @pytest.mark.parametrize("similarity", ["own", "dot", "euclidean"])

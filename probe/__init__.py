@@ -16,6 +16,7 @@ _HOMES = {
     "Metric": "metrics.retrieval",
     "ProbeError": "errors",
     "RunOptions": "experiments.options",
+    "StoragePlan": "evaluation.storage",
     "Store": "store.store",
     "build_dataset": "documents.build",
     "classify_layers": "experiments.classification",

@@ -31,6 +31,7 @@ from surgery.fusing.folder import FUSED_MODULES, is_fused, save
 from surgery.fusing.model import FusedModel
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.heads import OutputHead
+from surgery.saving.old_form import write_old_form
 from surgery.saving.origin import inherit
 from surgery.saving.save import write_model
 
@@ -231,9 +232,11 @@ def _write_base(name: str, scratch: Path) -> Path:
         model.prompts = {**(model.prompts or {}), **{side: text for side, text in prompts.items() if text}}
         model.max_seq_length = loaded.max_tokens
         model.save_pretrained(str(scratch), create_model_card=False)
+        write_old_form(scratch)
         sizes = scratch / _SIZES
-        # Otherwise only its tokenizer would have it.
-        write_json(sizes, {**json.loads(sizes.read_text(encoding="utf-8")), "max_seq_length": loaded.max_tokens})
+        known = {"do_lower_case": False, **json.loads(sizes.read_text(encoding="utf-8"))}
+        # Otherwise only its tokenizer would have it; vLLM reads it beside the other.
+        write_json(sizes, {**known, "max_seq_length": loaded.max_tokens})
         write_json(scratch / PROVENANCE, _origin(loaded))
     else:
         write_model(cut(loaded, loaded.depth), scratch, OutputHead(own_pooling(loaded)))

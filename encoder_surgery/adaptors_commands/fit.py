@@ -31,6 +31,13 @@ def _is_untrained(values: Mapping[str, Any]) -> bool:
     return kind is not None and not kind.is_trained
 
 
+def _keeps_bias(values: Mapping[str, Any]) -> bool:
+    from adaptors.fitting.kinds import KINDS
+
+    kind = KINDS.get(values["kind"])
+    return kind is not None and not kind.drops_bias
+
+
 def _has_own_loss(values: Mapping[str, Any]) -> bool:
     from adaptors.fitting.kinds import KINDS
 
@@ -69,6 +76,7 @@ class ScoreFlags(SampleFlags):
 @refuses(
     Idle(("steps", "lr", "checkpoint_dir", "report_to"), _is_untrained, "with {kind}, which is not trained"),
     Idle(("loss",), _has_own_loss, "with {kind}, which has a fixed loss"),
+    Idle(("no_bias",), _keeps_bias, "with {kind}, which has no bias that can be left out"),
 )
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP, metavar="KIND")],
@@ -77,6 +85,7 @@ def fit(
     dims: FittedDims = None,
     out: OutFolder = None,
     *,
+    no_bias: option.NoBias = False,
     data: ScoreFlags,
     training: NetworkFlags,
     loading: option.EncodeFlags,
@@ -113,6 +122,7 @@ def fit(
             seed=training.seed,
             checkpoint_dir=training.checkpoint_dir,
             report_to=training.report_to,
+            bias=not no_bias,
         ),
         similarity=data.similarity,
         drop_same_id=data.drop_same_id,

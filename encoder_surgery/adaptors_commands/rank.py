@@ -17,7 +17,9 @@ from encoder_surgery.shell.storage import StorageFlags
 
 if TYPE_CHECKING:
     from adaptors.fitting.data import FitTexts
+    from adaptors.fitting.options import TrainOptions
     from probe.data.sampling import SampleSize
+    from probe.encoding.chunk_states import Progress
     from probe.results.leaderboard import Leaderboard
     from probe.sources.several import LoadedDataset, LoadedDatasets
 
@@ -61,6 +63,7 @@ class FitFlags:
             autocompletion=complete_datasets,
         ),
     ] = None
+    no_bias: option.NoBias = False
     steps: option.Steps = 300
     metric: option.MetricNames = None
     sort: option.Sort = "mean"
@@ -68,10 +71,17 @@ class FitFlags:
     similarity: option.Similarity = "own"
     drop_same_id: option.DropSameId = False
 
+    def training(self, progress: "Progress") -> "TrainOptions":
+        """Return how adaptors are fitted."""
+        from adaptors.fitting.options import TrainOptions
+
+        return TrainOptions(steps=self.steps, seed=self.seed, progress=progress, bias=not self.no_bias)
+
 
 @friendly
 @refuses(
     Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
+    Idle(("no_bias",), _none_is("drops_bias"), "with {kinds}, none of which has a bias that can be left out"),
     Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
     Idle(("fit_on",), _is_own, "with the data set that is ranked, on which adaptors are fitted anyway"),
 )
@@ -94,7 +104,6 @@ def rank(
     from adaptors.fitting.compare import FitPlan, compare_adaptors, fit_adaptors, rank_adaptors
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.kinds import KINDS, check_kinds
-    from adaptors.fitting.options import TrainOptions
     from probe.experiments.options import RunOptions
 
     named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
@@ -117,7 +126,7 @@ def rank(
         loaded = data.load()
         check_table(loaded, output, ranking.sort)
         resolved = resolve_specs(specs, loading.load_options(), options.store, similarity=ranking.similarity)
-        training = TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=report)
+        training = ranking.training(report)
         plan = FitPlan(chosen, lengths, training)
         fitted = None
         if ranking.fit_on:

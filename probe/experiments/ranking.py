@@ -236,7 +236,7 @@ def _build_rows(
     for index, evaluation in enumerate(ordered):
         row = _build_row(evaluation, rank=index + 1, reference=frozen.flops)
         row = replace(row, ci95=intervals[index])
-        if evaluation.adaptor is None:
+        if evaluation.adaptor is None and evaluation.storage is None:
             row = replace(row, published=published.get(evaluation.encoder))
         if evaluation is not frozen:
             row = replace(row, delta=float((scores[index] - reference).mean()), p_value=p_values[index])

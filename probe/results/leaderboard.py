@@ -151,7 +151,7 @@ class Leaderboard(Result):
 
     def grids(self) -> tuple[Grid, ...]:
         """Return one map per pair of models and poolings of which several layers are fused."""
-        frozen = [row for row in self.rows if row.adaptor is None]
+        frozen = [row for row in self.rows if row.adaptor is None and not row.is_compressed]
         return fusion_grids([(row.encoder, row.hookpoints, self.score_of(row)) for row in frozen], self.metric)
 
     def verdict(self) -> str:
@@ -201,7 +201,7 @@ class Leaderboard(Result):
         """Return one spark line per model, pooling and adaptor."""
         points = []
         for row in self.rows:
-            if row.layer is not None and row.series:
+            if row.layer is not None and row.series and not row.is_compressed:
                 labels = "" if row.labels == "none" else f" ({row.labels})"
                 more = f" {row.adaptor}{labels} {row.dim}" if row.adaptor else ""
                 points.append((row.series + more, row.layer, self.score_of(row)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probe.results.formats import SIGNIFICANT, metric_title, show_interval, show_share, significant, test_words
-from probe.results.row import FLOAT_BITS, Row, describe_bits
+from probe.results.row import Row, describe_bits
 
 __all__ = ["leaderboard_verdict"]
 
@@ -64,7 +64,7 @@ def leaderboard_verdict(rows: Sequence[Row], settings: dict[str, Any]) -> str:
         return (
             f"{baseline.encoder} has nothing to compare with: {field.metric} {baseline.scores[metric]:.4f}{interval}."
         )
-    if any(row.bits not in (None, FLOAT_BITS) for row in rivals):
+    if any(row.is_compressed for row in rivals):
         return _judge_sizes(field)
     if "recommended" in settings:
         return _judge_adaptors(field)
@@ -76,7 +76,7 @@ def _judge_sizes(field: _Field) -> str:
 
     Rows that are ranked again by float32 vectors need those as well, so they do not count as small.
     """
-    stored = [row for row in field.rivals if row.bits not in (None, FLOAT_BITS) and not row.rescore]
+    stored = [row for row in field.rivals if row.is_compressed and not row.rescore]
     worse = {row.rank for row in field.worse()}
     good = [row for row in stored if row.rank not in worse]
     if not good:

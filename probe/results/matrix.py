@@ -77,8 +77,8 @@ class DatasetMatrix(Leaderboard):
     """
 
     column_names: ClassVar[tuple[str, ...]] = (
-        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "dim", MEAN, "delta", "p", "sets", "ci95"),
-        *("population", "cost", "ms", "params", "note"),
+        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "dim", "bits", "bytes", "compression", "front"),
+        *(MEAN, "delta", "p", "sets", "ci95", "population", "cost", "ms", "params", "note"),
     )
 
     set_examples: dict[str, Examples] = field(default_factory=dict)
@@ -148,6 +148,7 @@ class DatasetMatrix(Leaderboard):
             Column("encoder", lambda row: row.encoder, left=True, label="", break_at="+"),
             *self._adaptor_columns(named),
             Column("dim", lambda row: show_number(row.dim, "d"), drop=6 if named else 0, label="dim"),
+            *self._storage_columns(),
             Column(MEAN, lambda row: self._show_score(row, MEAN), key=MEAN),
             Column("Δ mean", lambda row: show_number(row.delta, "+.4f"), drop=2, key="delta"),
             Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in self._starred[MEAN]), drop=2),

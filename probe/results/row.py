@@ -1,18 +1,35 @@
 """A row of a leaderboard."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from probe.results.formats import series_name
 from probe.results.grids import Reading
 
-__all__ = ["FLOAT_BITS", "PCA", "Row", "describe_bits"]
+__all__ = ["FLOAT_BITS", "PCA", "Row", "RowKey", "describe_bits"]
 
 # Bits of a value that is not compressed.
 FLOAT_BITS = 32
 
 # The kind of adaptor that every other has to beat.
 PCA = "pca"
+
+
+class RowKey(NamedTuple):
+    """Values that tell the rows of a table apart; `stored` is empty for float32."""
+
+    encoder: str
+    adaptor: str | None
+    labels: str
+    dim: int | None
+    stored: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        size = f" in {self.stored[0]} bytes" if self.stored else ""
+        if self.adaptor is None:
+            return f"{self.encoder}{size}"
+        labels = "" if self.labels == "none" else f" (labels {self.labels})"
+        return f"{self.encoder} with {self.adaptor}{labels} at {self.dim}{size}"
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,17 @@ class Row:
     datasets: dict[str, "Row"] | None = None
 
     @property
+    def is_compressed(self) -> bool:
+        """Whether its vectors are stored in fewer bits than they are computed in."""
+        return self.bits not in (None, FLOAT_BITS)
+
+    @property
+    def key(self) -> RowKey:
+        """Values that tell it apart from the other rows of its table."""
+        stored = (self.bytes, self.bits, self.mixed, self.query_bits, self.rescore)
+        return RowKey(self.encoder, self.adaptor, self.labels, self.dim, stored if self.is_compressed else ())
+
+    @property
     def series(self) -> str:
         """What the layers of its model under its pooling have in common; nothing where it has no layer."""
         if self.layer is None or self.pooling is None:
@@ -122,7 +150,7 @@ def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | 
 
 def describe_bits(row: Row) -> str:
     """Return how a row's vectors are stored, such as `4 bits` or `1 bit, queries too`."""
-    if row.bits is None or row.bits == FLOAT_BITS:
+    if not row.is_compressed:
         return "float32"
     name = "mixed bits" if row.mixed else f"{row.bits:.0f} {'bit' if row.bits == 1 else 'bits'}"
     queries = ", queries too" if row.query_bits not in (None, FLOAT_BITS) else ""

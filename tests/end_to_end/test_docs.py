@@ -114,8 +114,9 @@ def test_the_files_and_names_a_page_speaks_of_are_there(page: Path) -> None:
 
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+(?![\w-])")
-# Options of other programs: ray, torchrun, pip, ruff, mkdocs, twine; typer adds --help by itself.
+# Options of other programs: ray, torchrun, pip, ruff, mkdocs, twine, a server, our benchmarks; typer adds --help.
 OTHERS = {"--help", "--head", "--port", "--nproc-per-node", "--no-python", "--force-reinstall", "--check", "--strict"}
+OTHERS |= {"--default-prompt-name", "--only"}
 PANDOC = {"--metadata", "--sandbox", "--standalone", "--from", "--to", "--wrap"}
 
 

@@ -23,6 +23,7 @@ _HOMES = {
     "fit": "fitting.fit",
     "fit_kind": "fitting.compare",
     "fit_static": "static.fit",
+    "gate": "encoders.specs",
     "heal": "healing.heal",
     "list_losses": "finetuning.loss_list",
     "load_encoder": "encoders.specs",

@@ -17,11 +17,14 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Composite
 from probe.evaluation.fusion import Fusion
+from probe.experiments import gate as known_gate
 from probe.experiments import specs as known
 from probe.experiments.given import GivenSpecs, Rankable, Readable
 from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import SpecParts, split_fusion, split_name, split_spec
+from probe.metrics.non_inferiority import GateGoal
 from probe.models.options import LoadOptions
+from probe.results.gate import GateResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import MEAN
 from probe.sources.several import GivenDatasets
@@ -29,7 +32,7 @@ from probe.store.store import Store
 from surgery.fusing.folder import is_fused, open_fused
 from surgery.fusing.model import FusedModel, refuse_towers
 
-__all__ = ["load_encoder", "rank", "resolve_sides", "resolve_specs"]
+__all__ = ["gate", "load_encoder", "rank", "resolve_gate", "resolve_sides", "resolve_specs"]
 
 
 def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder:
@@ -93,6 +96,27 @@ def rank(
     )
 
 
+def gate(
+    candidate: "Rankable",
+    dataset: GivenDatasets,
+    *,
+    baseline: "Rankable",
+    documents: str | None = None,
+    goal: GateGoal | None = None,
+    options: RunOptions | None = None,
+) -> GateResult:
+    """Test a candidate against a baseline, like `probe.gate`; folders of fused and adapted models are specs too."""
+    return known_gate.gate(
+        candidate,
+        dataset,
+        baseline=baseline,
+        documents=documents,
+        goal=goal,
+        options=options,
+        open_saved=_open_saved,
+    )
+
+
 def _is_saved(model: str) -> bool:
     folder = split_name(model)[1]
     return is_fused(folder) or is_adapted(folder)
@@ -118,3 +142,4 @@ def _open_saved(
 # The functions of probe, extended by folders of fused and adapted models.
 resolve_specs = partial(known.resolve_specs, open_saved=_open_saved)
 resolve_sides = partial(known.resolve_sides, open_saved=_open_saved)
+resolve_gate = partial(known_gate.resolve_gate, open_saved=_open_saved)

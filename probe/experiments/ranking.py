@@ -30,9 +30,9 @@ from probe.metrics.retrieval import Metric
 from probe.metrics.significance import bootstrap_intervals, paired_p_values
 from probe.metrics.similarity import COSINE, OWN
 from probe.models.info import ModelProfile
-from probe.results.grids import Reading
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.query_examples import Examples, choose_examples
+from probe.results.row import Reading
 
 __all__ = ["Candidate", "OtherEncoder", "rank_candidates"]
 

@@ -247,20 +247,25 @@ def resolve_sides(
     store: Store | None = None,
     open_saved: OpenSaved | None = None,
     similarity: str = OWN,
+    baseline: str | None = None,
 ) -> ResolvedSpecs:
     """Open an encoder for queries and one for documents, ranked as a pair and individually.
 
-    The baseline is the documents' encoder on both sides.
+    The baseline is the documents' encoder on both sides. If another is given, only the pair and that one are ranked.
 
     Raises:
         CallError: If one of them has several encoders.
     """
-    readers, groups = _open_groups([documents, queries], options, store, open_saved=open_saved, similarity=similarity)
-    for spec, encoders in zip((documents, queries), groups, strict=True):
+    specs = [documents, queries, *([] if baseline is None else [baseline])]
+    readers, groups = _open_groups(specs, options, store, open_saved=open_saved, similarity=similarity)
+    for spec, encoders in zip(specs, groups, strict=True):
         if len(encoders) != 1:
             raise CallError(f"'{spec}' has {len(encoders)} encoders: expected one per side")
-    (index,), (asker,) = groups
-    return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
+    (index,), (asker,), *others = groups
+    pair = Asymmetric(asker, index)
+    if others:
+        return _gather_up(readers, [others[0][0], pair], others[0][0])
+    return _gather_up(readers, list(dict.fromkeys([index, asker, pair])), index)
 
 
 def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookpoint, ...]:

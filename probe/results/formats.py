@@ -21,6 +21,7 @@ __all__ = [
     "join_names",
     "metric_title",
     "model_lines",
+    "p_words",
     "retrieval_data_line",
     "round_steps",
     "series_name",
@@ -29,6 +30,7 @@ __all__ = [
     "show_number",
     "show_p_value",
     "show_share",
+    "show_signed_interval",
     "show_sparks",
     "significant",
     "statistics_lines",
@@ -87,9 +89,20 @@ def show_p_value(value: float | None, *, starred: bool = False) -> str:
     return text + ("*" if starred else "")
 
 
+def p_words(p_value: float) -> str:
+    """Return a p-value as a statement: `p < .001` or `p = 0.012`."""
+    shown = show_p_value(p_value)
+    return f"p < {shown[1:]}" if shown.startswith("<") else f"p = {shown}"
+
+
 def show_interval(bounds: tuple[float, float] | None) -> str:
     """Return both ends of an interval, or a dash for None."""
     return EMPTY if bounds is None else f"{bounds[0]:.3f}–{bounds[1]:.3f}"
+
+
+def show_signed_interval(bounds: tuple[float, float] | None) -> str:
+    """Return both ends of an interval of differences, or a dash for None."""
+    return EMPTY if bounds is None else f"{bounds[0]:+.3f} to {bounds[1]:+.3f}"
 
 
 def show_bar(value: float, top: float) -> str:

@@ -21,11 +21,10 @@ from probe.results.formats import (
     significant,
     statistics_lines,
 )
-from probe.results.grids import Grid, fusion_grids
 from probe.results.leaderboard_verdict import leaderboard_verdict
 from probe.results.query_examples import Examples
 from probe.results.result import Column, Result
-from probe.results.row import FLOAT_BITS, PCA, Row
+from probe.results.row import FLOAT_BITS, PCA, Grid, Row, fusion_grids
 
 __all__ = ["PCA", "Leaderboard", "Row", "describe_ranks", "score_column", "show_parameters"]
 

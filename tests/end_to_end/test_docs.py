@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import cli
 from probe.results.classification import ClassificationRow
+from probe.results.gate import GateRow
 from probe.results.geometry import GeometryRow
 from probe.results.leaderboard import Row
 from probe.results.load import _KINDS
@@ -138,6 +139,7 @@ ASKED = {
     "geometry": ["geometry", "--model", "minilm", "--layers", "0,6"],
     "classify": ["classify", "--layers", "6", "--folds", "2"],
     "similarity": ["similarity", "--layers", "6"],
+    "gate": ["gate", "minilm@0", "--baseline", "minilm"],
 }
 
 
@@ -161,7 +163,7 @@ def test_results_names_every_key_of_a_search() -> None:
 
 
 PLANNED = [PlannedModel, Workload, Rate, SweepCost, StoreForecast, SearchCost, PlanRow]
-DESCRIBED = [Row, GeometryRow, ClassificationRow, SimilarityRow, SlimRow, Examples, Example, Finding, *PLANNED]
+DESCRIBED = [Row, GeometryRow, ClassificationRow, SimilarityRow, SlimRow, GateRow, Examples, Example, Finding, *PLANNED]
 
 
 @pytest.mark.parametrize("described", DESCRIBED)

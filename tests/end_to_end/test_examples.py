@@ -18,7 +18,7 @@ import cli
 
 COMMANDS = pages.commands()
 BLOCKS = [(page, block) for page in all_pages() for block in read_blocks(page)]
-RUN, SHOWN = {"sh", "console", "python"}, {"", "text", "json"}
+RUN, SHOWN = {"sh", "console", "python"}, {"", "text", "json", "yaml"}
 # What an example may need that is not here; it is then checked for its options alone.
 NEEDS = {"network", "install"}
 MOST_LEFT_OUT = 16

@@ -30,6 +30,7 @@ NEEDED = {
     "adaptors fit": ["pca"],
     "adaptors tune": ["--dataset", "d"],
     "adaptors heal": ["c"],
+    "probe gate": ["--baseline", "b"],
     "probe plan": ["--texts", "3"],
     "probe report": ["a.json"],
     "probe data build": ["a"],

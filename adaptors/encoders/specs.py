@@ -40,8 +40,8 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder
 
     Args:
         model: `[name=]model[@layer][:pooling]`, several of them joined by `+`, or the folder of a fused or an adapted
-            model, as a string or a path. Default layer: last; default pooling: the model's own. A model in memory is
-            read at its last layer, and an encoder is returned unchanged.
+            model or of a router, as a string or a path. Default layer: last; default pooling: the model's own. A model
+            in memory is read at its last layer, and an encoder is returned unchanged.
         options: How to load models given by name.
 
     Returns:

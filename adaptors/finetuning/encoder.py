@@ -17,7 +17,7 @@ from adaptors.encoders.st_modules import NETWORK_MODULES
 from adaptors.finetuning.two_towers import AS_PROBED, PairedModel, find_both, has_two_towers, write_pair
 from probe.encoding.hookpoints import own_pooling
 from probe.errors import CallError, ModelError, check_type, first_line
-from probe.layers.hookpoint import TOWERS, split_name, split_tower
+from probe.layers.hookpoint import TOWERS, split_name, split_route, split_tower
 from probe.layers.layer_stack import LayerStack, find_layers
 from probe.models.in_memory import name_of
 from probe.models.info import ModelFiles, find_files
@@ -118,6 +118,10 @@ def open_trainable(model: "Trainable", scratch: Path | None = None) -> Trainable
     whole, tower = split_tower(name)
     if tower:
         raise CallError(f"'{name}' is one tower of a model, and both are trained: use the whole model, {whole}")
+    if split_route(name)[1]:
+        raise CallError(
+            f"'{name}' is one route of a router: train the encoder it was made of, then pair it (surgery pair)"
+        )
     folder, made = Path(name), None
     if not (folder / PROVENANCE).is_file():
         if scratch is None:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from itertools import chain, product
 
 from probe.data.dataset import Dataset
-from probe.encoding.hookpoints import for_similarity, select_hookpoints
-from probe.encoding.opening import open_reader
+from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.opening import open_model, refuse_part
+from probe.encoding.paired import PairedEncoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Asymmetric, Composite
@@ -21,6 +22,7 @@ from probe.experiments.given import (
     Spec,
     as_specs,
     name_baseline,
+    open_pair,
     with_readers,
 )
 from probe.experiments.matrix import rank_datasets
@@ -170,7 +172,7 @@ def _open_groups(
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
     """Return readers by their names in tables, with every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
-    named: dict[str, LayerReader] = {}
+    named: dict[str, LayerReader | PairedEncoder] = {}
     groups: list[list[Composite]] = []
     for spec in specs:
         parts = [split_spec(part) for part in split_fusion(spec)] if isinstance(spec, str) else []
@@ -180,11 +182,29 @@ def _open_groups(
             groups.append([opened.encoder])
             continue
         for model in dict.fromkeys(part.model for part in parts if part.model not in named):
-            named[model] = for_similarity(open_reader(model, options, store), similarity)
-        readers = with_readers(readers, [named[part.model] for part in parts])
-        points = _cross([_expand(part, named[part.model].model, tokens) for part in parts])
+            named[model] = open_model(model, options, store, similarity=similarity)
+        used = [named[part.model] for part in parts]
+        pair = next((model for model in used if isinstance(model, PairedEncoder)), None)
+        if pair is not None:
+            _refuse_parts(pair, parts)
+            readers = with_readers(readers, pair.readers)
+            groups.append([open_pair(pair).encoder])
+            continue
+        single = [model for model in used if isinstance(model, LayerReader)]
+        readers = with_readers(readers, single)
+        points = _cross([_expand(part, reader.model, tokens) for part, reader in zip(parts, single, strict=True)])
         groups.append([Fusion(several) for several in points])
     return readers, groups
+
+
+def _refuse_parts(pair: PairedEncoder, parts: Sequence[SpecParts]) -> None:
+    """Reject layers, poolings and fusions of a router as a whole."""
+    if len(parts) > 1:
+        raise CallError(
+            f"'{pair.name}' is a router, with different encoders for queries and documents: fuse one of its routes, "
+            f"such as {pair.name}@document"
+        )
+    refuse_part(pair, parts[0].layers, parts[0].pooling)
 
 
 def _find_opened(

@@ -26,6 +26,7 @@ NEEDED = {
     "surgery trim": ["--texts", "docstrings"],
     "surgery keep": ["--blocks", "1"],
     "surgery fuse": ["a", "b"],
+    "surgery pair": ["a", "b"],
     "adaptors fit": ["pca"],
     "adaptors tune": ["--dataset", "d"],
     "adaptors heal": ["c"],

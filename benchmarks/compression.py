@@ -19,6 +19,7 @@ from probe.experiments.options import RunOptions
 from probe.models.options import LoadOptions
 from probe.results.formats import show_p_value
 from probe.results.leaderboard import Leaderboard, Row
+from probe.results.row import describe_bits
 from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
@@ -29,7 +30,7 @@ _BEGIN, _END = "<!-- table of bytes -->\n", "<!-- end of table of bytes -->\n"
 _SETS = ("nfcorpus", "scifact")
 # 12, 24, 48, 96 and 192 times smaller than 1,152 dimensions in float32.
 _SIZES = (384, 192, 96, 48, 24)
-_KIND, _DIM = "spectral", 512
+_KIND, _DIMS = "spectral", (384, 256)
 
 
 def main() -> None:
@@ -51,19 +52,14 @@ def draw(boards: dict[str, Leaderboard]) -> str:
         f"| bytes | smaller | here | {' | '.join(names)} |",
         f"|---|---|---|{'---|' * len(names)}",
     ]
-    keys = dict.fromkeys((row.adaptor, row.dim, row.bytes, row.mixed) for row in next(iter(boards.values())).rows)
-    for adaptor, dim, size, mixed in sorted(keys, key=lambda key: (-(key[2] or 0), key[0] or "")):
-        rows = [_find(board, adaptor, dim, size) for board in boards.values()]
-        here = f"`{adaptor}` to {dim}, {'mixed bits' if mixed else 'float32'}" if adaptor else "concat of the two"
-        if adaptor is None and mixed:
-            here = "concat of the two, mixed bits"
+    for first in sorted(next(iter(boards.values())).rows, key=lambda row: (-(row.bytes or 0), row.rank)):
+        rows = [next(row for row in board.rows if row.key == first.key) for board in boards.values()]
+        here = f"`{first.adaptor}` to {first.dim}" if first.adaptor else "concat of the two"
         cells = [_cell(row, board) for row, board in zip(rows, boards.values(), strict=True)]
-        lines.append(f"| {size:,} | {rows[0].compression:.3g} x | {here} | {' | '.join(cells)} |")
+        lines.append(
+            f"| {first.bytes:,} | {first.compression:.3g} x | {here}, {describe_bits(first)} | {' | '.join(cells)} |"
+        )
     return "\n".join(lines) + "\n"
-
-
-def _find(board: Leaderboard, adaptor: str | None, dim: int | None, size: int | None) -> Row:
-    return next(row for row in board.rows if (row.adaptor, row.dim, row.bytes) == (adaptor, dim, size))
 
 
 def _cell(row: Row, board: Leaderboard) -> str:
@@ -80,7 +76,7 @@ def _rank(name: str, store: Store, limit: int | None) -> Leaderboard:
     models: Sequence[str] = ("minilm:mean", f"mpnet={find_mpnet()}:mean")
     fusion = resolve_specs(["+".join(models)], LoadOptions("auto", "cpu"), store)
     texts = select_fit_data(path, data, "none")
-    return compare_adaptors(fusion, FitPlan((_KIND, "pca"), (_DIM,)), texts, options=options)
+    return compare_adaptors(fusion, FitPlan((_KIND, "pca"), _DIMS), texts, options=options)
 
 
 if __name__ == "__main__":

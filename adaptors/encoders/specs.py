@@ -9,17 +9,19 @@ from typing import cast
 from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
+from adaptors.encoders.target import check_pair
 from probe.encoding import opening
 from probe.encoding.opening import Openable
 from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
-from probe.evaluation.composite import Composite
+from probe.evaluation.composite import Asymmetric, Composite
 from probe.evaluation.fusion import Fusion
 from probe.experiments import specs as known
-from probe.experiments.given import GivenSpecs, Rankable, Readable
+from probe.experiments.given import GivenSpecs, Rankable, Readable, ResolvedSpecs
 from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import SpecParts, split_fusion, split_name, split_spec
+from probe.metrics.similarity import OWN
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import MEAN
@@ -110,6 +112,27 @@ def _open_saved(
     return fused.readers, replace(fused.fusion, name=name or fused.fusion.name)
 
 
-# The functions of probe, extended by folders of fused and adapted models.
+# The function of probe, extended by folders of fused and adapted models.
 resolve_specs = partial(known.resolve_specs, open_saved=_open_saved)
-resolve_sides = partial(known.resolve_sides, open_saved=_open_saved)
+
+
+def resolve_sides(
+    queries: str,
+    documents: str,
+    options: LoadOptions | None = None,
+    *,
+    store: Store | None = None,
+    similarity: str = OWN,
+) -> ResolvedSpecs:
+    """Open an encoder for queries and one for documents, like `probe`; folders of adapted models are valid, too.
+
+    Raises:
+        CallError: One of them has several encoders, or is a map to another encoder than the other one.
+    """
+    resolved = known.resolve_sides(
+        queries, documents, options, store=store, open_saved=_open_saved, similarity=similarity
+    )
+    pair = next((one for one in resolved.fusions if isinstance(one, Asymmetric)), None)
+    if pair is not None:
+        check_pair(pair, {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates})
+    return resolved

@@ -17,6 +17,7 @@ __all__ = [
     "fit_spectral",
     "fit_truncate",
     "mixed_moments",
+    "pick_penalty",
     "principal_axes",
     "second_moments",
     "whiten_targets",
@@ -128,15 +129,22 @@ def fit_lens(data: FitData, dim: int) -> Projection:
     # The penalty only needs float32, where the eigenvectors take a third of the time; the map needs float64.
     values, vectors = torch.linalg.eigh(moments.float())
     along = (vectors.T @ shared.float()).double().square().sum(dim=1)
-    penalty = _pick_penalty(values.double().numpy(), along.numpy(), float(wanted.square().sum()), count=len(states))
+    penalty = pick_penalty(values.double().numpy(), along.numpy(), float(wanted.square().sum()), count=len(states))
     moments.diagonal().add_(penalty)
     weight = torch.cholesky_solve(shared, torch.linalg.cholesky(moments))
     bias = target_mean - mean @ weight
     return Projection.of(weight[:, :dim].float(), bias[:dim].float())
 
 
-def _pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, *, count: int) -> float:
-    """Return the penalty with the lowest GCV, given eigenvalues of X'X and squared projections of X'Y on its axes."""
+def pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, *, count: int) -> float:
+    """Return the ridge penalty with the lowest GCV, as in `fit_lens`.
+
+    Args:
+        values: Eigenvalues of X'X `(D,)`, X centred; all arguments may be divided by the number of texts.
+        along: Squared lengths of the projections of X'Y on its axes `(D,)`.
+        total: Squared norm of Y, centred.
+        count: Number of texts.
+    """
     values = values.clip(min=0)
     best, chosen = np.inf, 0.0
     # Differences below the rounding error of the largest eigenvalue are noise.

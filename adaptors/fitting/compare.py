@@ -22,6 +22,7 @@ from adaptors.fitting.states import FitData, gather_states
 from probe.data.dataset import Dataset
 from probe.data.training_record import Learned
 from probe.errors import CallError, ProbeError, TrainingError, check_number, check_type
+from probe.evaluation.composite import Asymmetric
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.experiments.given import GivenSpecs, as_specs
@@ -72,11 +73,13 @@ class FittedAdaptors:
         adapted: The adapted encoders.
         notes: Sentences for the table footer: results of adaptors, and kinds that could not be fitted with the reason.
         texts: The texts they were fitted to.
+        maps: Searches with a map between two models.
     """
 
     adapted: tuple[AdaptedEncoder, ...]
     notes: tuple[str, ...]
     texts: tuple[FitTexts, ...]
+    maps: tuple[Asymmetric, ...] = ()
 
     def notes_on(self, dataset: Dataset) -> list[str]:
         """Return the notes for a table on a data set; the first says what they were fitted on, if not on it alone.
@@ -181,7 +184,7 @@ def rank_adaptors(
     Raises:
         CallError: The queries of this split of the data set were used in the fit.
     """
-    encoders, notes = [*resolved.fusions, *fitted.adapted], fitted.notes_on(dataset)
+    encoders, notes = [*resolved.fusions, *fitted.adapted, *fitted.maps], fitted.notes_on(dataset)
     board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), options=options, fusions=encoders)
     return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": notes})
 

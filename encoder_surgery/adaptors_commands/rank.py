@@ -1,10 +1,11 @@
 """The command `adaptors rank`."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from encoder_surgery.adaptors_commands.map_flags import Target
 from encoder_surgery.adaptors_commands.training_flags import FittedDims
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
@@ -15,14 +16,22 @@ from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
 
 if TYPE_CHECKING:
+    from adaptors.fitting.compare import FitPlan, FittedAdaptors
     from adaptors.fitting.data import FitTexts
+    from adaptors.maps.models import MapModels
     from probe.data.sampling import SampleSize
+    from probe.experiments.options import RunOptions
+    from probe.experiments.specs import ResolvedSpecs
     from probe.results.leaderboard import Leaderboard
     from probe.sources.several import LoadedDataset, LoadedDatasets
 
 __all__ = ["rank"]
 
-Kinds = Annotated[str | None, flag("Kinds of adaptors, comma-separated, as in `adaptors fit`; default: all.")]
+Kinds = Annotated[
+    str | None,
+    flag("Kinds of adaptors, comma-separated, as in `adaptors fit`; default: all, `map` only with --to."),
+]
+_MAP = "map"
 
 
 def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -33,9 +42,18 @@ def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
         from adaptors.fitting.kinds import KINDS
 
         named = values["kinds"].split(",") if values["kinds"] else list(KINDS)
+        named = [name for name in named if name != _MAP]
         return all(name in KINDS and not getattr(KINDS[name], what) for name in named)
 
     return where
+
+
+def _has_no_map(values: Mapping[str, Any]) -> bool:
+    return bool(values["kinds"]) and _MAP not in values["kinds"].split(",")
+
+
+def _is_only_map(values: Mapping[str, Any]) -> bool:
+    return bool(values["kinds"] == _MAP)
 
 
 def _is_own(values: Mapping[str, Any]) -> bool:
@@ -60,6 +78,7 @@ class FitFlags:
             autocompletion=complete_datasets,
         ),
     ] = None
+    to: Target = None
     steps: option.Steps = 300
     metric: option.MetricNames = None
     sort: option.Sort = "mean"
@@ -72,6 +91,8 @@ class FitFlags:
 @refuses(
     Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
     Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
+    Idle(("dims",), _is_only_map, "with maps alone, whose dimensions are those of the other model"),
+    Idle(("to",), _has_no_map, "with {kinds}, of which none is a map"),
     Idle(("fit_on",), _is_own, "with the data set that is ranked, on which adaptors are fitted anyway"),
 )
 def rank(
@@ -89,14 +110,15 @@ def rank(
     output.check("leaderboard", several=data.is_several)
     lengths = option.parse_dims(dims) if dims else ()
     from adaptors.encoders.specs import resolve_specs
-    from adaptors.fitting.compare import FitPlan, compare_adaptors, fit_adaptors, rank_adaptors
+    from adaptors.fitting.compare import FitPlan, rank_adaptors
     from adaptors.fitting.data import select_fit_data
-    from adaptors.fitting.kinds import KINDS, check_kinds
+    from adaptors.fitting.kinds import check_kinds
     from adaptors.fitting.options import TrainOptions
+    from adaptors.maps.models import resolve_target
     from probe.experiments.options import RunOptions
 
-    named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
-    chosen = check_kinds(named)
+    named = _kinds(kinds, ranking.to)
+    chosen = check_kinds([name for name in named if name != _MAP or not ranking.to])
     metric, *more = ranking.metric or ["ndcg@10"]
     options = RunOptions(
         metric=metric,
@@ -105,33 +127,63 @@ def rank(
         command=command_line(),
         store=store.open(),
         examples=output.writes_json,
+        load=loading.load_options(),
         similarity=ranking.similarity,
         drop_same_id=ranking.drop_same_id,
     )
-    say(f"loading {', '.join(data.names)} and the models of {', '.join(specs)}")
+    say(f"loading {', '.join(data.names)} and the models of {', '.join([*specs, *filter(None, [ranking.to])])}")
     with working() as report:
         options = replace(options, progress=report)
         loaded = data.load()
         check_table(loaded, output, ranking.sort)
-        resolved = resolve_specs(specs, loading.load_options(), options.store, similarity=ranking.similarity)
-        training = TrainOptions(steps=ranking.steps, seed=ranking.seed, progress=report)
-        plan = FitPlan(chosen, lengths, training)
+        resolved = resolve_specs(specs, options.load, options.store, similarity=ranking.similarity)
+        models = resolve_target(resolved, ranking.to, options) if ranking.to else None
+        training = TrainOptions(steps=ranking.steps, seed=ranking.seed)
+        plan = FitPlan(chosen, lengths, training) if named != [_MAP] else None
         fitted = None
         if ranking.fit_on:
             sources = _load_sources(ranking.fit_on, loaded, labels=ranking.labels, size=data.size)
-            fitted = fit_adaptors(resolved, plan, sources, options=options)
+            fitted = _fit(resolved, plan, models, sources, options=options)
 
         def rank_on(one: "LoadedDataset", options: RunOptions) -> "Leaderboard":
             """Fit the adaptors on one data set, unless they are fitted, and rank them."""
-            if fitted is not None:
-                return rank_adaptors(resolved, fitted, one.dataset, options=options)
-            own = replace(plan, training=replace(training, progress=options.progress))
-            texts = select_fit_data(one.request.name, one.dataset, ranking.labels)
-            return compare_adaptors(resolved, own, texts, options=options)
+            own = fitted
+            if own is None:
+                texts = select_fit_data(one.request.name, one.dataset, ranking.labels)
+                own = _fit(resolved, plan, models, [texts], options=options)
+            return rank_adaptors(models.alone if models else resolved, own, one.dataset, options=options)
 
         board = rank_each(loaded, rank_on, options, sort=ranking.sort)
     output.emit(board)
     check_failed(board)
+
+
+def _kinds(given: str | None, target: str | None) -> list[str]:
+    """Return the kinds of a call; by default all usual ones, and maps if there is an encoder to map to."""
+    from adaptors.fitting.kinds import KINDS
+
+    if given is None:
+        return [*([_MAP] if target else []), *(name for name, kind in KINDS.items() if kind.is_default)]
+    return given.split(",")
+
+
+def _fit(
+    resolved: "ResolvedSpecs",
+    plan: "FitPlan | None",
+    models: "MapModels | None",
+    texts: "Sequence[FitTexts]",
+    *,
+    options: "RunOptions",
+) -> "FittedAdaptors":
+    """Fit the adaptors of a plan, and the maps."""
+    from adaptors.fitting.compare import FittedAdaptors, fit_adaptors
+    from adaptors.maps.fit import add_maps
+
+    fitted = FittedAdaptors((), (), tuple(texts))
+    if plan is not None:
+        plan = replace(plan, training=replace(plan.training, progress=options.progress))
+        fitted = fit_adaptors(resolved, plan, texts, options=options)
+    return fitted if models is None else add_maps(fitted, models, options=options)
 
 
 def _load_sources(

@@ -10,7 +10,20 @@ from probe.data.training_record import Learned
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric
 
-__all__ = ["AdaptorFacts", "Evaluation"]
+__all__ = ["AdaptorFacts", "Evaluation", "MapEnds"]
+
+
+@dataclass(frozen=True)
+class MapEnds:
+    """The encoders that a map between models connects, by their names in tables.
+
+    Attributes:
+        source: The encoder whose vectors are mapped.
+        target: The encoder in whose space they are mapped.
+    """
+
+    source: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class AdaptorFacts:
         seen: Data sets whose texts the fit saw, with the sha256 of their documents.
         fit_seconds: Duration of the fit.
         parameters: Number of parameters.
+        ends: The encoders that a map between models connects.
     """
 
     kind: str
@@ -30,6 +44,7 @@ class AdaptorFacts:
     seen: tuple[tuple[str, str], ...]
     fit_seconds: float | None
     parameters: int
+    ends: MapEnds | None = None
 
     def saw(self, dataset: Dataset) -> bool:
         """Return whether the fit saw texts of a data set's corpus; a limited corpus counts as part of the whole."""

@@ -77,7 +77,7 @@ class DatasetMatrix(Leaderboard):
     """
 
     column_names: ClassVar[tuple[str, ...]] = (
-        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "dim", MEAN, "delta", "p", "sets", "ci95"),
+        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "kept", "dim", MEAN, "delta", "p", "sets", "ci95"),
         *("population", "cost", "ms", "params", "note"),
     )
 

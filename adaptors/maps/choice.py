@@ -1,0 +1,128 @@
+"""The choice among maps by agreement of rankings on held-out texts; no relevance labels are read."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from adaptors.maps.closed_form import LinearMap, reduce_rank
+from adaptors.maps.data import HeldOut, MapData
+from adaptors.maps.methods import METHODS, MapMoments
+from adaptors.maps.options import MapOptions
+from probe.errors import CallError
+
+__all__ = ["MapChoice", "Trial", "choose_map"]
+
+# Rankings are compared to this depth.
+_DEPTH = 10
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method on the held-out texts.
+
+    Attributes:
+        method: Its name.
+        agreement: Share of the first documents of the joint ranking that are among those of the map.
+    """
+
+    method: str
+    agreement: float
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """The map that was chosen, fitted to all texts.
+
+    Attributes:
+        map: The map.
+        trials: All methods, best first.
+        source: Agreement of the model that is mapped, alone.
+        target: Agreement of the other model alone.
+        basis: The held-out texts in words.
+    """
+
+    map: LinearMap
+    trials: tuple[Trial, ...]
+    source: float
+    target: float
+    basis: str
+
+    def notes(self, name: str) -> tuple[str, ...]:
+        """Return how the map was chosen, as sentences."""
+        best, *rest = [f"{trial.method} {trial.agreement:.3f}" for trial in self.trials]
+        line = (
+            f"map {name}: {best} (before {', '.join(rest)}), chosen without labels by agreement with the joint ranking of "
+            f"both models on {self.basis}; alone: from {self.source:.3f}, to {self.target:.3f}"
+        )
+        return (line,)
+
+
+def choose_map(data: MapData, options: MapOptions) -> MapChoice:
+    """Choose the method whose rankings of held-out texts agree best, and fit it to all texts.
+
+    Rankings are compared with the joint one of both models, by the sum of their cosines.
+
+    Args:
+        data: Vectors of the texts by both models.
+        options: The side that is mapped, the rank and the seed.
+
+    Returns:
+        The map.
+
+    Raises:
+        CallError: The rank is larger than the dimension of a model.
+    """
+    width = min(data.documents.source.shape[1], data.documents.target.shape[1])
+    if options.rank is not None and options.rank > width:
+        raise CallError(f"--rank {options.rank}: expected at most {width}, the smaller dimension of the two models")
+    are_documents = options.side == "documents"
+    fit, held = data.hold_out(options.seed, documents=are_documents)
+    judge, moments = _Judge.of(held), MapMoments.of(fit, are_documents)
+    trials = [
+        Trial(name, judge.score(*_search(_fit(name, moments, options.rank), held, are_documents))) for name in METHODS
+    ]
+    best, *_ = trials = sorted(trials, key=lambda trial: -trial.agreement)
+    return MapChoice(
+        _fit(best.method, MapMoments.of(data, are_documents), options.rank),
+        tuple(trials),
+        judge.score(held.queries.source, held.documents.source),
+        judge.score(held.queries.target, held.documents.target),
+        held.basis,
+    )
+
+
+def _fit(method: str, moments: MapMoments, rank: int | None) -> LinearMap:
+    found = METHODS[method](moments)
+    return found if rank is None else reduce_rank(found, moments.mapped, rank)
+
+
+def _search(found: LinearMap, held: HeldOut, are_documents: bool) -> tuple[Tensor, Tensor]:
+    """Return the vectors of queries and of documents with one side mapped."""
+    if are_documents:
+        return held.queries.target, normalize(found.apply(held.documents.source), dim=1).float()
+    return normalize(found.apply(held.queries.source), dim=1).float(), held.documents.target
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Compares rankings with the joint ranking of both models.
+
+    Attributes:
+        wanted: The first documents of the joint ranking, per query `(Q, depth)`.
+    """
+
+    wanted: Tensor
+
+    @classmethod
+    def of(cls, held: HeldOut) -> "_Judge":
+        """Return the judge of the held-out texts."""
+        queries, documents = held.queries, held.documents
+        joint = queries.source @ documents.source.T + queries.target @ documents.target.T
+        return cls(joint.topk(min(_DEPTH, len(documents)), dim=1).indices)
+
+    def score(self, queries: Tensor, documents: Tensor) -> float:
+        """Return the share of the wanted documents that a search finds, in the mean over the queries."""
+        found = (queries @ documents.T).topk(self.wanted.shape[1], dim=1).indices
+        shared = (found.unsqueeze(2) == self.wanted.unsqueeze(1)).any(dim=1)
+        return float(shared.float().mean())

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from adaptors.maps.closed_form import LinearMap, reduce_rank
+from adaptors.maps.closed_form import LinearMap
 from adaptors.maps.data import HeldOut, MapData
-from adaptors.maps.methods import METHODS, MapMoments
+from adaptors.maps.methods import Method, fit_methods
 from adaptors.maps.options import MapOptions
 from probe.errors import CallError
 
@@ -22,11 +22,11 @@ class Trial:
     """A method on the held-out texts.
 
     Attributes:
-        method: Its name.
+        method: The method.
         agreement: Share of the first documents of the joint ranking that are among those of the map.
     """
 
-    method: str
+    method: Method
     agreement: float
 
 
@@ -50,12 +50,17 @@ class MapChoice:
 
     def notes(self, name: str) -> tuple[str, ...]:
         """Return how the map was chosen, as sentences."""
-        best, *rest = [f"{trial.method} {trial.agreement:.3f}" for trial in self.trials]
-        line = (
-            f"map {name}: {best} (before {', '.join(rest)}), chosen without labels by agreement with the joint ranking of "
-            f"both models on {self.basis}; alone: from {self.source:.3f}, to {self.target:.3f}"
+        best = self.trials[0]
+        rivals: dict[str, float] = {}
+        for trial in self.trials:
+            if not trial.method.transposed and trial.method.form != best.method.form:
+                rivals.setdefault(trial.method.form, trial.agreement)
+        others = ", ".join(f"{form} {agreement:.3f}" for form, agreement in rivals.items())
+        return (
+            f"{name}: {best.method}, chosen among {len(self.trials)} maps without labels, by agreement with the joint "
+            f"ranking of both models on {self.basis}: {best.agreement:.3f} of the first {_DEPTH} documents (others: "
+            f"{others}; each model alone: {self.source:.3f}, {self.target:.3f})",
         )
-        return (line,)
 
 
 def choose_map(data: MapData, options: MapOptions) -> MapChoice:
@@ -76,15 +81,15 @@ def choose_map(data: MapData, options: MapOptions) -> MapChoice:
     width = min(data.documents.source.shape[1], data.documents.target.shape[1])
     if options.rank is not None and options.rank > width:
         raise CallError(f"--rank {options.rank}: expected at most {width}, the smaller dimension of the two models")
-    are_documents = options.side == "documents"
-    fit, held = data.hold_out(options.seed, documents=are_documents)
-    judge, moments = _Judge.of(held), MapMoments.of(fit, are_documents)
+    fit, held = data.hold_out(options.seed, documents=options.side == "documents")
+    judge = _Judge.of(held)
     trials = [
-        Trial(name, judge.score(*_search(_fit(name, moments, options.rank), held, are_documents))) for name in METHODS
+        Trial(method, judge.score(*_search(found, held, options.side)))
+        for method, found in fit_methods(fit, options).items()
     ]
-    best, *_ = trials = sorted(trials, key=lambda trial: -trial.agreement)
+    trials.sort(key=lambda trial: -trial.agreement)
     return MapChoice(
-        _fit(best.method, MapMoments.of(data, are_documents), options.rank),
+        fit_methods(data, options)[trials[0].method],
         tuple(trials),
         judge.score(held.queries.source, held.documents.source),
         judge.score(held.queries.target, held.documents.target),
@@ -92,14 +97,9 @@ def choose_map(data: MapData, options: MapOptions) -> MapChoice:
     )
 
 
-def _fit(method: str, moments: MapMoments, rank: int | None) -> LinearMap:
-    found = METHODS[method](moments)
-    return found if rank is None else reduce_rank(found, moments.mapped, rank)
-
-
-def _search(found: LinearMap, held: HeldOut, are_documents: bool) -> tuple[Tensor, Tensor]:
+def _search(found: LinearMap, held: HeldOut, side: str) -> tuple[Tensor, Tensor]:
     """Return the vectors of queries and of documents with one side mapped."""
-    if are_documents:
+    if side == "documents":
         return held.queries.target, normalize(found.apply(held.documents.source), dim=1).float()
     return normalize(found.apply(held.queries.source), dim=1).float(), held.documents.target
 

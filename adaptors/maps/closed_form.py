@@ -54,7 +54,8 @@ def fit_procrustes(moments: Moments) -> LinearMap:
 
 def _rotate(centred: Moments) -> Tensor:
     left, _, right = torch.linalg.svd(centred.cross, full_matrices=False)
-    return left @ right
+    rotation: Tensor = left @ right
+    return rotation
 
 
 def fit_ridge(moments: Moments, penalty: float | None = None) -> LinearMap:

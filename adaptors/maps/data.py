@@ -134,7 +134,7 @@ def gather_map_data(models: MapModels, texts: Sequence[FitTexts], *, seed: int, 
     documents, queries = (_embed(models.target, states) for states in (found[-1].documents, found[-1].queries))
     if len(documents) < 2:
         raise CallError(f"a map cannot be fitted to {len(documents)} document: expected at least 2")
-    return [_pair(states, documents, queries, rows) for states in found[:-1]]
+    return [_pair(states, documents, queries, rows=rows) for states in found[:-1]]
 
 
 def _draw_spans(corpus: Dataset, characters: int, seed: int) -> tuple[Dataset | None, list[int]]:
@@ -154,7 +154,7 @@ def _embed(target: Fusion | AdaptedEncoder, states: Tensor) -> Tensor:
         return normalize(target.module(states)[:, : target.dim], dim=1)
 
 
-def _pair(states: FitData, documents: Tensor, queries: Tensor, rows: tuple[int, ...]) -> MapData:
+def _pair(states: FitData, documents: Tensor, queries: Tensor, *, rows: tuple[int, ...]) -> MapData:
     """Return the vectors of one encoder beside those of the target; the last queries are spans."""
     count = len(queries) - len(rows)
     return MapData(

@@ -124,10 +124,10 @@ def fit_maps(
         CallError: There are too few texts, or the rank is too large.
     """
     data = gather_map_data(models, texts, seed=mapping.seed, options=options)
-    return [_fit(source, models, one, mapping) for source, one in zip(models.sources, data, strict=True)]
+    return [_fit(source, models, one, mapping=mapping) for source, one in zip(models.sources, data, strict=True)]
 
 
-def _fit(source: Fusion, models: MapModels, data: MapData, mapping: MapOptions) -> MappedEncoder:
+def _fit(source: Fusion, models: MapModels, data: MapData, *, mapping: MapOptions) -> MappedEncoder:
     began = time.perf_counter()
     choice = choose_map(data, mapping)
     module, target = choice.map.as_module(), models.target

@@ -52,11 +52,8 @@ def resolve_target(sources: ResolvedSpecs, target: Rankable, options: RunOptions
     encoder = _single(resolved)
     readers = with_readers({}, [one.reader for one in (*sources.candidates, *resolved.candidates)])
     similarity = SimilarityChoice(options.similarity, {name: one.model.similarity for name, one in readers.items()})
-    if similarity.of(encoder) not in (COSINE, DOT):
-        raise CallError(
-            f"'{encoder}' compares by {similarity.of(encoder)}: expected an encoder to map to that compares by cosine or "
-            "dot product"
-        )
+    if (measure := similarity.of(encoder)) not in (COSINE, DOT):
+        raise CallError(f"'{encoder}' compares by {measure}: a map needs one that compares by cosine or dot product")
     given = [Fusion((point,)) for candidate in sources.candidates for point in candidate.hookpoints]
     given += [fusion for fusion in sources.fusions if isinstance(fusion, Fusion)]
     mapped = tuple(fusion for fusion in given if fusion != encoder)

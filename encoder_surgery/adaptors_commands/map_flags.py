@@ -57,7 +57,7 @@ def fit_map_and_save(request: FitRequest, flags: MapFlags, options: "LoadOptions
     if flags.to is None:
         raise CallError("a map needs the encoder to map to: adaptors fit map MODEL --to OTHER -d DATASET")
     check_out(request.out, request.force)
-    fitted = _fit(request, flags.to, flags.options(request.training.seed), options)
+    fitted = _fit(request, flags.to, flags.options(request.training.seed), options=options)
     say_scores(fitted.board)
     say(fitted.board.verdict())
     other = {"queries": "documents", "documents": "queries"}[flags.map]
@@ -66,7 +66,7 @@ def fit_map_and_save(request: FitRequest, flags: MapFlags, options: "LoadOptions
     save_fitted(fitted, request, options)
 
 
-def _fit(request: FitRequest, target: str, mapping: "MapOptions", options: "LoadOptions") -> "FittedMap":
+def _fit(request: FitRequest, target: str, mapping: "MapOptions", *, options: "LoadOptions") -> "FittedMap":
     from adaptors.fitting.data import select_fit_data
     from adaptors.maps.fit import fit_map
 

@@ -86,6 +86,23 @@ class FitFlags:
     similarity: option.Similarity = "own"
     drop_same_id: option.DropSameId = False
 
+    def options(self, loading: option.EncodeFlags, store: option.StoreFlags, *, examples: bool) -> "RunOptions":
+        """Return how to rank, without a progress bar."""
+        from probe.experiments.options import RunOptions
+
+        metric, *more = self.metric or ["ndcg@10"]
+        return RunOptions(
+            metric=metric,
+            more_metrics=tuple(more),
+            seed=self.seed,
+            command=command_line(),
+            store=store.open(),
+            examples=examples,
+            load=loading.load_options(),
+            similarity=self.similarity,
+            drop_same_id=self.drop_same_id,
+        )
+
 
 @friendly
 @refuses(
@@ -115,22 +132,10 @@ def rank(
     from adaptors.fitting.kinds import check_kinds
     from adaptors.fitting.options import TrainOptions
     from adaptors.maps.models import resolve_target
-    from probe.experiments.options import RunOptions
 
     named = _kinds(kinds, ranking.to)
     chosen = check_kinds([name for name in named if name != _MAP or not ranking.to])
-    metric, *more = ranking.metric or ["ndcg@10"]
-    options = RunOptions(
-        metric=metric,
-        more_metrics=tuple(more),
-        seed=ranking.seed,
-        command=command_line(),
-        store=store.open(),
-        examples=output.writes_json,
-        load=loading.load_options(),
-        similarity=ranking.similarity,
-        drop_same_id=ranking.drop_same_id,
-    )
+    options = ranking.options(loading, store, examples=output.writes_json)
     say(f"loading {', '.join(data.names)} and the models of {', '.join([*specs, *filter(None, [ranking.to])])}")
     with working() as report:
         options = replace(options, progress=report)
@@ -143,14 +148,14 @@ def rank(
         fitted = None
         if ranking.fit_on:
             sources = _load_sources(ranking.fit_on, loaded, labels=ranking.labels, size=data.size)
-            fitted = _fit(resolved, plan, models, sources, options=options)
+            fitted = _fit(resolved, plan, models, texts=sources, options=options)
 
-        def rank_on(one: "LoadedDataset", options: RunOptions) -> "Leaderboard":
+        def rank_on(one: "LoadedDataset", options: "RunOptions") -> "Leaderboard":
             """Fit the adaptors on one data set, unless they are fitted, and rank them."""
             own = fitted
             if own is None:
                 texts = select_fit_data(one.request.name, one.dataset, ranking.labels)
-                own = _fit(resolved, plan, models, [texts], options=options)
+                own = _fit(resolved, plan, models, texts=[texts], options=options)
             return rank_adaptors(models.alone if models else resolved, own, one.dataset, options=options)
 
         board = rank_each(loaded, rank_on, options, sort=ranking.sort)
@@ -171,8 +176,8 @@ def _fit(
     resolved: "ResolvedSpecs",
     plan: "FitPlan | None",
     models: "MapModels | None",
-    texts: "Sequence[FitTexts]",
     *,
+    texts: "Sequence[FitTexts]",
     options: "RunOptions",
 ) -> "FittedAdaptors":
     """Fit the adaptors of a plan, and the maps."""

@@ -66,7 +66,7 @@ def join_retention(
         metric: The metric.
         seed: Random seed of the tests.
     """
-    alone = {key[0]: key for key in reversed(rows) if all(row.retention is None for row in rows[key].values())}
+    alone = {key[0]: key for key in reversed([*rows]) if all(row.retention is None for row in rows[key].values())}
 
     def retain(key: Key, name: str) -> Retention:
         """Compare with one of the models alone."""

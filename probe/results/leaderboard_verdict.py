@@ -206,7 +206,9 @@ def _judge_maps(maps: Sequence[Row]) -> str:
         for number, one in enumerate(maps[0].retention or ())
     ]
     more = f"; {len(maps) - 1} more in the table" if len(maps) > 1 else ""
-    return f"The {'best ' if more else ''}map {maps[0].encoder} keeps {' and '.join(words)}{more}."
+    is_worse = 0 in starred and (kept[0].share or 0) < 1
+    advice = f" It is worse than {kept[0].encoder} alone, whose own index is the better way." if is_worse else ""
+    return f"The {'best ' if more else ''}map {maps[0].encoder} keeps {' and '.join(words)}{more}.{advice}"
 
 
 def _judge_adaptors(field: _Field) -> str:

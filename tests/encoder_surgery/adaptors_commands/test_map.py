@@ -41,7 +41,7 @@ def test_a_map_is_fitted_said_and_saved(bert: Path, mpnet: Path, data: Path, tmp
     pair = f"{bert}@3:mean > {mpnet}@3:mean" if side == "queries" else f"{mpnet}@3:mean > {bert}@3:mean"
     assert f"{pair}, map to 32 dimensions: ndcg@10 " in made.stderr
     assert f"The map {pair} keeps " in made.stderr
-    assert "chosen without labels" in made.stderr
+    assert "maps without labels, by agreement with the joint ranking of both models" in made.stderr
     other = "documents" if side == "queries" else "queries"
     assert f"probe rank --{side} {out} --{other} {mpnet}" in made.stderr
     ranked = run("rank", f"--{side}", out, f"--{other}", mpnet, "-d", data, "--no-store", app="probe")
@@ -69,7 +69,8 @@ def test_maps_are_a_kind_beside_others(bert: Path, mpnet: Path, data: Path) -> N
 
 
 def test_maps_alone_have_no_other_kind_beside_them(bert: Path, mpnet: Path, data: Path) -> None:
-    done = run("rank", bert, "--to", mpnet, "--kinds", "map", "-d", data, "--no-store")
+    given = ("rank", bert, "--to", mpnet, "--kinds", "map", "-d", data, "--no-store", "--format", "markdown")
+    done = run(*given)
     assert done.exit_code == 0, done.stderr
     assert "of from, to" in done.stdout
     assert "pca" not in done.stdout

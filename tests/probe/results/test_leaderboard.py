@@ -41,6 +41,7 @@ ROW_KEYS = [
     "note",
     "population_ci95",
     "datasets",
+    "retention",
 ]
 
 

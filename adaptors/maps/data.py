@@ -74,7 +74,8 @@ class MapData:
             seed: Random seed.
             documents: Whether documents are mapped, so that those that are ranked must be held out as well.
         """
-        rng = np.random.default_rng(seed)
+        # Not the draw of the spans, whose documents would all be held out.
+        rng = np.random.default_rng((seed, 1))
         share = 0.5 if documents else _HELD_DOCUMENTS
         held = sorted(rng.permutation(len(self.documents))[: max(1, round(share * len(self.documents)))].tolist())
         left, spans = self._part(held)

@@ -27,6 +27,8 @@ __all__ = ["HeldOut", "MapData", "gather_map_data"]
 _SPAN_CHARACTERS = 300_000
 # With fewer queries, their mean says nothing; with more, it hardly says more.
 _FEWEST_QUERIES, _MOST_QUERIES = 40, 400
+# Documents that are ranked for them: more only make the choice slower.
+_MOST_DOCUMENTS = 20_000
 # Share of the documents whose spans are held out.
 _HELD_DOCUMENTS = 0.2
 
@@ -77,9 +79,10 @@ class MapData:
         # Not the draw of the spans, whose documents would all be held out.
         rng = np.random.default_rng((seed, 1))
         share = 0.5 if documents else _HELD_DOCUMENTS
-        held = sorted(rng.permutation(len(self.documents))[: max(1, round(share * len(self.documents)))].tolist())
+        drawn = rng.permutation(len(self.documents)).tolist()
+        held = drawn[: max(1, round(share * len(drawn)))]
         left, spans = self._part(held)
-        ranked = self.documents.pick(held) if documents else self.documents
+        ranked = self.documents.pick((held if documents else drawn)[:_MOST_DOCUMENTS])
         if len(self.queries) >= _FEWEST_QUERIES:
             order = rng.permutation(len(self.queries)).tolist()
             half = min(len(order) // 2, _MOST_QUERIES)

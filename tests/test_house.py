@@ -47,7 +47,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
     "adaptors": (
         ("modules",),
-        ("losses",),
+        ("losses", "quantizing"),
         ("training",),
         ("encoders",),
         ("fitting",),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.nn.functional import normalize
 
 from adaptors.encoders.description import MapTarget
@@ -59,10 +60,13 @@ class AdaptedEncoder:
         """None: the adaptor comes between the hookpoints and the cosine."""
         return None
 
-    @torch.inference_mode()
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
         """Return unit vectors `(N, dim)` for the states `(N, D_i)` of every hookpoint."""
-        states = self.fusion.join([torch.from_numpy(block) for block in blocks])
+        return self.adapt(self.fusion.join([torch.from_numpy(block) for block in blocks]))
+
+    @torch.inference_mode()
+    def adapt(self, states: Tensor) -> Embeddings:
+        """Return unit vectors `(N, dim)` for joined states `(N, D)`."""
         vectors: Embeddings = normalize(self.module(states)[:, : self.dim], dim=1).numpy()
         return vectors
 

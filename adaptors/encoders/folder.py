@@ -18,6 +18,8 @@ from adaptors.encoders.description import (
 )
 from adaptors.encoders.st_modules import is_plain, read_top, top_modules
 from adaptors.modules.base import Identity
+from adaptors.quantizing.quantizer import Quantizer
+from adaptors.quantizing.saved import write_quantizer
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.opening import open_reader
 from probe.encoding.reader import LayerReader
@@ -76,6 +78,7 @@ def save_adapted(
     force: bool = False,
     check: Callable[[Path], object] | None = None,
     weights_dtype: str | None = None,
+    quantizer: Quantizer | None = None,
 ) -> Path:
     """Save an encoder with an adaptor.
 
@@ -93,6 +96,7 @@ def save_adapted(
             load the folder in this process and compare its vectors with the encoder's.
         weights_dtype: Store all weights in `float32`, `float16` or `bfloat16`; default: as the originals' files do, and
             the adaptor in float32. The model is loaded in float32 all the same.
+        quantizer: Quantizer of its documents, for `load_quantizer`.
 
     Returns:
         The folder.
@@ -116,6 +120,8 @@ def save_adapted(
         # Before the description, which has the hash of the weights.
         store_weights(folder, weights_dtype)
         _write_description(encoder, members, folder, about=about)
+        if quantizer is not None:
+            write_quantizer(quantizer, folder, [name for name, _ in encoder.adaptor.seen] or [about.dataset])
 
     return save_folder(Path(out), write, force, check=compare)
 

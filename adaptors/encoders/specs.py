@@ -10,6 +10,7 @@ from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
 from adaptors.encoders.target import check_pair
+from adaptors.quantizing.ranking import compress_specs
 from probe.encoding import opening
 from probe.encoding.opening import Openable
 from probe.encoding.protocols import Encoder
@@ -78,7 +79,10 @@ def rank(
     options: RunOptions | None = None,
     sort: str = MEAN,
 ) -> Leaderboard:
-    """Rank encoders side by side, like `probe.rank`; folders of fused and adapted models are valid specs too."""
+    """Rank encoders side by side, like `probe.rank`.
+
+    Folders of fused and adapted models are valid specs, too, and the options may have sizes of stored vectors.
+    """
     return known.rank(
         specs,
         dataset,
@@ -86,6 +90,7 @@ def rank(
         run_rules=run_rules,
         options=options,
         open_saved=_open_saved,
+        compress=compress_specs,
         sort=sort,
     )
 

@@ -16,13 +16,14 @@ from adaptors.fitting.data import (
     as_several_texts,
     several_texts,
 )
+from adaptors.fitting.fitted import FittedAdaptors, compress_fitted
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
 from adaptors.fitting.states import FitData, gather_states
+from adaptors.quantizing.ranking import can_compress
 from probe.data.dataset import Dataset
-from probe.data.training_record import Learned
 from probe.errors import CallError, ProbeError, TrainingError, check_number, check_type
-from probe.evaluation.composite import Asymmetric
+from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
 from probe.experiments.given import GivenSpecs, as_specs
@@ -30,7 +31,6 @@ from probe.experiments.matrix import rank_datasets
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.experiments.specs import ResolvedSpecs
-from probe.results.formats import join_names
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import MEAN
 from probe.sources.loading import as_dataset
@@ -63,47 +63,6 @@ class FitPlan:
             raise CallError("nothing to fit: expected at least one kind of adaptor")
         for dim in self.dims:
             check_number("dimensions", dim, 1)
-
-
-@dataclass(frozen=True)
-class FittedAdaptors:
-    """The fitted adaptors of a plan.
-
-    Attributes:
-        adapted: The adapted encoders.
-        notes: Sentences for the table footer: results of adaptors, and kinds that could not be fitted with the reason.
-        texts: The texts they were fitted to.
-        maps: Searches with a map between two models.
-    """
-
-    adapted: tuple[AdaptedEncoder, ...]
-    notes: tuple[str, ...]
-    texts: tuple[FitTexts, ...]
-    maps: tuple[Asymmetric, ...] = ()
-
-    def notes_on(self, dataset: Dataset) -> list[str]:
-        """Return the notes for a table on a data set; the first says what they were fitted on, if not on it alone.
-
-        Raises:
-            CallError: The queries of this split of the data set were used in the fit.
-        """
-        same = [one for one in self.texts if Learned(seen=((one.corpus.name, _hash(one)),)).saw(dataset)]
-        if any(one.train is not None and one.train.split == dataset.split for one in same):
-            raise CallError(
-                f"'{dataset.name}' cannot be ranked on its {dataset.split} split: the adaptors were fitted with those "
-                "queries; rank it on another split, or fit on other data sets"
-            )
-        return list(self.notes) if len(self.texts) == len(same) == 1 else [self._source(), *self.notes]
-
-    def _source(self) -> str:
-        """Return in words what the adaptors were fitted on."""
-        names = [name for encoder in self.adapted for name in encoder.adaptor.labels.split("+") if name != "none"]
-        labels = f", relevance labels of {join_names([*dict.fromkeys(names)])}" if names else ""
-        return f"fitted on the texts of {join_names([one.corpus.name for one in self.texts])}{labels}"
-
-
-def _hash(texts: FitTexts) -> str:
-    return texts.corpus.documents.text_hash
 
 
 def compare_adaptors(
@@ -184,7 +143,7 @@ def rank_adaptors(
     Raises:
         CallError: The queries of this split of the data set were used in the fit.
     """
-    encoders, notes = [*resolved.fusions, *fitted.adapted, *fitted.maps], fitted.notes_on(dataset)
+    encoders, notes = [*resolved.fusions, *fitted.ranked], fitted.notes_on(dataset)
     board = rank_candidates(resolved.candidates, dataset, str(resolved.baseline), options=options, fusions=encoders)
     return replace(board, settings={**board.settings, "recommended": RECOMMENDED, "adaptors": notes})
 
@@ -205,7 +164,7 @@ def fit_adaptors(
         resolved: The encoders to adapt.
         plan: Kinds and dimensions.
         texts: Texts to fit to.
-        options: Store and progress.
+        options: Store, progress and the sizes of stored vectors.
 
     Returns:
         The adaptors.
@@ -218,6 +177,7 @@ def fit_adaptors(
     alone = [Fusion((point,)) for candidate in resolved.candidates for point in candidate.hookpoints]
     fusions = [*alone, *(fusion for fusion in resolved.fusions if isinstance(fusion, Fusion))]
     adapted: list[AdaptedEncoder] = []
+    compressed: list[Compressed] = []
     notes: list[str] = []
     shortages: dict[str, None] = {}
     skipped: dict[str, list[str]] = {}
@@ -225,6 +185,8 @@ def fit_adaptors(
     gathered = gather_states(readers, fusions, texts, store=options.store, progress=options.progress)
     for fusion, data in zip(fusions, gathered, strict=True):
         shortages |= dict.fromkeys(filter(None, [data.shortage]))
+        if can_compress(fusion, readers, options):
+            compressed += compress_fitted([fusion], data, options.storage)
         for kind in plan.kinds:
             for seen in _with_and_without_labels(kind, data, plan.only_labelled):
                 try:
@@ -234,12 +196,15 @@ def fit_adaptors(
                     failed = TrainingError if isinstance(error, TrainingError) else failed
                     continue
                 adapted += fitted
+                compressed += compress_fitted(fitted, data, options.storage)
                 notes += [f"{kind} on {fusion}, labels {seen.labels}: {note}" for note in fitted[0].notes]
     notes = [*shortages, *notes]
     notes += [f"skipped: {reason} ({', '.join(names)})" for reason, names in skipped.items()]
     if not adapted:
         raise failed(f"no adaptor could be fitted; {'; '.join(notes)}")
-    return FittedAdaptors(tuple(adapted), tuple(notes), several_texts(texts))
+    return FittedAdaptors(
+        tuple(adapted), tuple(notes), several_texts(texts), tuple(compressed), ranks_float=options.storage.wants_float
+    )
 
 
 def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list[AdaptedEncoder]:

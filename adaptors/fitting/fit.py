@@ -13,6 +13,7 @@ from adaptors.fitting.data import FitSource, FitTexts, as_several, as_several_te
 from adaptors.fitting.kinds import KINDS, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
 from adaptors.fitting.states import final_fusion
+from adaptors.quantizing.quantizer import Quantizer
 from probe.data.dataset import Dataset
 from probe.encoding.opening import name_reader, open_reader
 from probe.encoding.reader import LayerReader
@@ -24,6 +25,7 @@ from probe.experiments.options import RunOptions
 from probe.experiments.ranking import rank_candidates
 from probe.models.options import LoadOptions
 from probe.results.leaderboard import Leaderboard
+from probe.results.row import FLOAT_BITS
 from probe.sources.loading import load_dataset
 from probe.sources.several import as_datasets
 from surgery.cutting.cut import EXACT
@@ -39,9 +41,11 @@ class FittedModel(AdaptedModel):
 
     Attributes:
         board: Its scores beside the frozen encoder; a `DatasetMatrix` if it was fitted on several data sets.
+        quantizer: Quantizer of its documents, if the options had a size of stored vectors.
     """
 
     board: Leaderboard
+    quantizer: Quantizer | None = None
 
     def open(self, options: LoadOptions = EXACT) -> AdaptedModel:
         """Return the same encoder with its models loaded again with options; a model given in memory is reused."""
@@ -87,6 +91,7 @@ class FittedModel(AdaptedModel):
             force=force,
             check=None if check is None else (lambda folder: check(folder, model)),
             weights_dtype=weights_dtype,
+            quantizer=self.quantizer,
         )
 
 
@@ -118,7 +123,7 @@ def fit(
         split: The split to score; default: `test`.
         labels: The split whose relevance labels may be used, `train` or `dev`, or `none`.
         training: How a network is trained.
-        options: How to run.
+        options: How to run, and at most one size of stored vectors.
 
     Returns:
         The encoder with its adaptor.
@@ -127,7 +132,7 @@ def fit(
         CallError: The kind, the spec, the labels or the dimensions are wrong.
         TrainingError: The training failed.
     """
-    options, training = RunOptions.of(options), training or TrainOptions()
+    options, training = _one_size(RunOptions.of(options)), training or TrainOptions()
     _check_kind(kind, labels, training)
     texts = select_texts(data, split, labels)
     resolved = resolve_specs(as_specs([spec]), options.load, options.store, similarity=options.similarity)
@@ -139,7 +144,7 @@ def fit(
     chosen = usual_dims(width) if wanted is None else tuple(wanted) or (width,)
     plan = FitPlan((kind,), chosen, training, only_labelled=True)
     fitted = fit_adaptors(resolved, plan, texts, options=options)
-    encoders = [*shown.fusions, *fitted.adapted]
+    encoders = [*shown.fusions, *fitted.ranked]
     datasets = as_datasets([one.corpus for one in texts])
 
     def rank_on(name: str, dataset: Dataset) -> Leaderboard:
@@ -151,7 +156,7 @@ def fit(
 
     best: AdaptedEncoder = max(fitted.adapted, key=lambda encoder: encoder.dim)
     board = rank_datasets(datasets, rank_on, seed=options.seed)
-    return FittedModel(FusedModel(readers, best.fusion), best, board)
+    return FittedModel(FusedModel(readers, best.fusion), best, board, fitted.quantizer_of(best))
 
 
 def select_texts(data: FitSource | Sequence[FitSource], split: str | None, labels: str) -> tuple[FitTexts, ...]:
@@ -166,6 +171,14 @@ def select_texts(data: FitSource | Sequence[FitSource], split: str | None, label
     if not all(isinstance(one, str | Path) for one in several):
         raise CallError(f"split '{split}' is for the name or path of a data set: load that split with load_dataset")
     return several_texts([select_fit_data(str(one), load_dataset(str(one), split), labels) for one in several])
+
+
+def _one_size(options: RunOptions) -> RunOptions:
+    """Return options that rank the uncompressed encoder, too, given those of at most one size of stored vectors."""
+    plan = options.storage
+    if len(plan.bits) + len(plan.sizes) > 1 or plan.rescore:
+        raise CallError("a saved model stores vectors in one size: give a single number of bits or of bytes")
+    return replace(options, storage=replace(plan, bits=(*plan.bits, FLOAT_BITS))) if plan.compresses else options
 
 
 def _check_kind(kind: str, labels: str, training: TrainOptions) -> None:

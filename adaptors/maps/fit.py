@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.specs import resolve_specs
 from adaptors.encoders.target import describe_target
-from adaptors.fitting.compare import FittedAdaptors, rank_adaptors
+from adaptors.fitting.compare import rank_adaptors
 from adaptors.fitting.data import FitSource, FitTexts
 from adaptors.fitting.fit import FittedModel, check_single, select_texts
+from adaptors.fitting.fitted import FittedAdaptors
 from adaptors.fitting.kinds import MAP
 from adaptors.maps.choice import MapChoice, choose_map
 from adaptors.maps.data import MapData, gather_map_data
@@ -55,7 +56,7 @@ class FittedMap(FittedModel):
         choice: How the map was chosen.
     """
 
-    choice: MapChoice
+    choice: MapChoice = field(kw_only=True)
 
 
 def fit_map(
@@ -93,7 +94,7 @@ def fit_map(
     check_single(resolved)
     models = resolve_target(resolved, target, options)
     (mapped,) = fit_maps(models, texts, mapping, options=options)
-    fitted = FittedAdaptors((), mapped.choice.notes(str(mapped.pair)), texts, (mapped.pair,))
+    fitted = FittedAdaptors((), mapped.choice.notes(str(mapped.pair)), texts, maps=(mapped.pair,))
     datasets = as_datasets([one.corpus for one in texts])
 
     def rank_on(name: str, dataset: Dataset) -> Leaderboard:
@@ -103,7 +104,7 @@ def fit_map(
 
     board = rank_datasets(datasets, rank_on, seed=options.seed)
     readers = [models.readers[name] for name in dict.fromkeys(point.model for point in mapped.encoder.points)]
-    return FittedMap(FusedModel(tuple(readers), mapped.encoder.fusion), mapped.encoder, board, mapped.choice)
+    return FittedMap(FusedModel(tuple(readers), mapped.encoder.fusion), mapped.encoder, board, choice=mapped.choice)
 
 
 def fit_maps(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from adaptors.candidates.candidate import ModelSizes
+from adaptors.candidates.candidate import Candidate, ModelSizes
 from adaptors.slimming.card import card_section
 from adaptors.slimming.data import SlimData
 from adaptors.slimming.options import SlimOptions
@@ -17,6 +17,7 @@ from adaptors.slimming.timing import Timing, time_models
 from adaptors.slimming.verdict import FinalTest, list_unmet, take_test
 from probe.experiments.options import RunOptions
 from probe.experiments.provenance import dataset_settings, statistics_settings
+from probe.results.formats import join_names
 from probe.results.query_examples import before_and_after
 from probe.results.slim import SlimResult
 from surgery.saving.weights import VectorChange
@@ -110,7 +111,7 @@ class Finish:
             "margin": test.margin,
             "resolution": test.resolution,
             "unmet": unmet,
-            "remarks": [_describe_unseen(best)] if best.parts else [],
+            "remarks": [*([_describe_unseen(best)] if best.parts else []), *_describe_left_out(self.search.left_out)],
             "basis": self.data.basis,
             "texts": len(self.search.lesson.texts.texts),
             "minutes": self.options.minutes,
@@ -126,3 +127,10 @@ class Finish:
 
 def _describe_unseen(best: Attempt) -> str:
     return f"On texts left out of the training, against the full model's vectors: {best.parts[-1].after}."
+
+
+def _describe_left_out(candidates: Sequence[Candidate]) -> list[str]:
+    if not candidates:
+        return []
+    names = join_names([str(one) for one in candidates])
+    return [f"Not tried, for the time is too short on this machine: {names}."]

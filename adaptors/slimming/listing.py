@@ -6,12 +6,15 @@ from adaptors.candidates.candidate import FEWEST_TOKENS, Candidate, ModelSizes
 from adaptors.slimming.goal import SlimGoal
 from probe.errors import CallError
 
-__all__ = ["list_candidates"]
+__all__ = ["afford", "list_candidates"]
 
 # Depths to try, as shares of the blocks; each costs a short training. Deeper ones for a high share of the quality.
 _SHARES = (1 / 6, 1 / 3, 1 / 2, 2 / 3)
 _HIGH_SHARES, _HIGH = (1 / 3, 1 / 2, 2 / 3, 5 / 6), 0.97
 _SHORT_SHARES = (1 / 2, 2 / 3)
+# A first training is worth its time from about as long on as the full model needs for so many texts: the lens, starts
+# and held-out texts are encoded before and after it.
+_NEEDED_TEXTS = 1200
 
 
 def list_candidates(
@@ -40,6 +43,22 @@ def list_candidates(
     spread = [one for one in cuts if one.blocks in wanted]
     # Where time or size allows none of these, the deepest that it allows.
     return (*static, *(spread or cuts[-1:]))
+
+
+def afford(candidates: Sequence[Candidate], seconds: float, *, per_text: float) -> tuple[Candidate, ...]:
+    """Return the candidates for whose first trainings there is time: static ones, and at least the deepest cut.
+
+    Shallower cuts go first: they need the longest training.
+
+    Args:
+        candidates: The candidates, the smallest first.
+        seconds: Time of all first trainings together.
+        per_text: Seconds that the full model needs per text.
+    """
+    count = max(1, int(seconds / (_NEEDED_TEXTS * per_text)))
+    cuts = [one for one in candidates if one.blocks]
+    dropped = cuts[: max(0, len(cuts) - count)]
+    return tuple(one for one in candidates if one not in dropped)
 
 
 def _fit(sizes: ModelSizes, blocks: int, megabytes: float | None, *, fewest: int) -> Candidate | None:

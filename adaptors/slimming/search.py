@@ -17,6 +17,7 @@ from adaptors.candidates.vocabulary import Vocabulary
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.slimming.choice import Forecast, forecast, pick
 from adaptors.slimming.goal import SlimGoal
+from adaptors.slimming.listing import afford
 from adaptors.slimming.work import WorkFolder
 from probe.encoding.protocols import Encoder
 from probe.metrics.significance import Scores
@@ -29,6 +30,7 @@ _FEWEST_SECONDS = 3.0
 # Share of a candidate's first round in which starts are tried.
 _START_SHARE = 0.4
 _RECORD = "{}/round-{}.json"
+_AFFORDABLE = "affordable.json"
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Search:
         queries: Number of test queries.
         basis: Projection to fewer dimensions, if any.
         make_static: Fits a static model with a number of tokens, None for all, and writes it to a folder.
+        left_out: Candidates that are not tried for lack of time.
     """
 
     lesson: Lesson
@@ -107,6 +110,24 @@ class Search:
     queries: int
     basis: Basis | None
     make_static: Callable[[int | None, Path], Encoder]
+    left_out: tuple[Candidate, ...] = ()
+
+    def choose_affordable(
+        self, candidates: Sequence[Candidate], limit: TimeLimit, time_text: Callable[[], float]
+    ) -> tuple[Candidate, ...]:
+        """Return the candidates for whose first trainings there is time; the choice is recorded.
+
+        Args:
+            candidates: The candidates, the cheapest first.
+            limit: The time of all rounds.
+            time_text: Returns the seconds that the full model needs per text.
+        """
+        known = self.work.read(_AFFORDABLE)
+        if known is None:
+            chosen = afford(candidates, _ROUNDS[0][1] * limit.left(), per_text=time_text())
+            known = {"candidates": [one.key for one in chosen]}
+            self.work.write(_AFFORDABLE, known)
+        return tuple(one for one in candidates if one.key in known["candidates"])
 
     def run(self, candidates: Sequence[Candidate], limit: TimeLimit) -> tuple[Attempt, tuple[Attempt, ...]]:
         """Return the best candidate after its full training, and all candidates as far as they were trained.

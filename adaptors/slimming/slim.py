@@ -4,7 +4,8 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +30,7 @@ from adaptors.slimming.timing import fast_depths
 from adaptors.slimming.work import WorkFolder
 from adaptors.static.token_counts import open_tokenizer
 from adaptors.training.pace import Budget
-from probe.encoding.opening import open_reader
+from probe.encoding.opening import load_encoder, open_reader
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
 from probe.experiments.options import RunOptions
@@ -44,6 +45,8 @@ __all__ = ["slim", "work_folder"]
 _log = logging.getLogger(__name__)
 # Documents of the judging sample, in short and in long searches, and the minutes from which on one is long.
 _FEW_DOCUMENTS, _DOCUMENTS, _LONG = 400, 1000, 8.0
+# Documents on which the speed of the full model is measured before the search.
+_TIMED = 32
 # About the share of the time in which the best candidate is trained.
 _TRAINING = 0.7
 
@@ -119,8 +122,20 @@ def _run(request: _Request, folder: Path, out: Path | None) -> SlimResult:
     work = WorkFolder.open(folder, _identify(request, full, data))
     search = _prepare(request, full, exact=exact, data=data, vocabulary=vocabulary, work=work)
     limit = TimeLimit(60 * options.minutes, work.seconds(), time.monotonic, began)
-    best, attempts = search.run(candidates, limit)
+    tried = search.choose_affordable(candidates, limit, lambda: _time_text(full, data))
+    search = replace(search, left_out=tuple(one for one in candidates if one not in tried))
+    best, attempts = search.run(tried, limit)
     return Finish(request.model, search, data, options, request.run).run(best, attempts, out)
+
+
+def _time_text(full: LayerReader, data: SlimData) -> float:
+    """Return the seconds that the full model needs per document."""
+    encoder = load_encoder(full)
+    texts = [text for _, text in islice(data.judging.documents, _TIMED)]
+    encoder.encode_document(texts[:1])
+    began = time.monotonic()
+    encoder.encode_document(texts)
+    return (time.monotonic() - began) / len(texts)
 
 
 def _has_static(full: LayerReader) -> bool:

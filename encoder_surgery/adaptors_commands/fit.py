@@ -16,6 +16,7 @@ from encoder_surgery.shell.completion import complete_specs
 from encoder_surgery.shell.datasets import SampleFlags, Splits
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.positional import positional
+from encoder_surgery.shell.storage import SizeFlags
 from probe.errors import CallError, did_you_mean
 
 __all__ = ["fit", "name_adaptor"]
@@ -81,6 +82,7 @@ class ScoreFlags(SampleFlags):
     Idle(("loss",), _has_own_loss, "with {kind}, which has a fixed loss"),
     Idle(_OF_NETWORKS, _is_map, "with a map, which is not trained"),
     Idle(("dims",), _is_map, "with a map, whose dimensions are those of the other model"),
+    Idle(("bits", "bytes"), _is_map, "with a map, whose documents stay in float32"),
     Idle(("to", "map", "rank"), lambda values: not _is_map(values), "with {kind}, which stays in one model's space"),
 )
 def fit(
@@ -97,6 +99,7 @@ def fit(
     store: option.StoreFlags,
     force: option.Force = False,
     weights_dtype: option.WeightsDtype = None,
+    size: SizeFlags,
 ) -> None:
     """Fit one adaptor, without labels by default, and save it with its encoder; prints the folder.
 
@@ -133,6 +136,7 @@ def fit(
         limit=data.size,
         metric=data.metric,
         weights_dtype=weights_dtype,
+        storage=size.plan(),
     )
     if kind == _MAP:
         fit_map_and_save(request, mapping, loading.load_options())

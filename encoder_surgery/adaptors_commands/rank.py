@@ -14,6 +14,7 @@ from encoder_surgery.shell.datasets import are_several, check_failed, check_tabl
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, command_line, say
 from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.storage import StorageFlags
 
 if TYPE_CHECKING:
     from adaptors.fitting.compare import FitPlan, FittedAdaptors
@@ -109,6 +110,7 @@ class FitFlags:
     Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
     Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
     Idle(("dims",), _is_only_map, "with maps alone, whose dimensions are those of the other model"),
+    Idle(("bits", "bytes", "rescore"), _is_only_map, "with maps alone, whose documents stay in float32"),
     Idle(("to",), _has_no_map, "with {kinds}, of which none is a map"),
     Idle(("fit_on",), _is_own, "with the data set that is ranked, on which adaptors are fitted anyway"),
 )
@@ -122,10 +124,11 @@ def rank(
     loading: option.EncodeFlags,
     store: option.StoreFlags,
     output: ResultFlags,
+    storage: StorageFlags,
 ) -> None:
     """Rank kinds of adaptors on encoders at several dimensions, against PCA and the frozen encoder."""
     output.check("leaderboard", several=data.is_several)
-    lengths = option.parse_dims(dims) if dims else ()
+    lengths, sizes = option.parse_dims(dims) if dims else (), storage.plan()
     from adaptors.encoders.specs import resolve_specs
     from adaptors.fitting.compare import FitPlan, rank_adaptors
     from adaptors.fitting.data import select_fit_data
@@ -135,7 +138,7 @@ def rank(
 
     named = _kinds(kinds, ranking.to)
     chosen = check_kinds([name for name in named if name != _MAP or not ranking.to])
-    options = ranking.options(loading, store, examples=output.writes_json)
+    options = replace(ranking.options(loading, store, examples=output.writes_json), storage=sizes)
     say(f"loading {', '.join(data.names)} and the models of {', '.join([*specs, *filter(None, [ranking.to])])}")
     with working() as report:
         options = replace(options, progress=report)

@@ -19,10 +19,9 @@ from encoder_surgery.adaptors_commands.tune_flags import (
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly, shared
 from encoder_surgery.shell.idle import Idle, refuses
-from encoder_surgery.shell.output import say
+from encoder_surgery.shell.output import say, show_epochs
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import name_folder
-from encoder_surgery.shell.training_output import show_epochs
 
 if TYPE_CHECKING:
     from adaptors.finetuning.tune import TuneResult

@@ -14,6 +14,7 @@ from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import ResultFlags, say
 from encoder_surgery.shell.positional import positional
 from encoder_surgery.shell.progress import working
+from encoder_surgery.shell.storage import StorageFlags
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def rank(
     output: ResultFlags,
     store: option.StoreFlags,
     engine: EngineFlags,
+    storage: StorageFlags,
 ) -> None:
     """Rank encoders side by side, each tested against the first one.
 
@@ -57,11 +59,12 @@ def rank(
     named = _check_specs(specs or [], queries, documents, fuse_runs=fuse_runs)
     engine.check(named)
     from adaptors.encoders.specs import resolve_sides, resolve_specs
+    from adaptors.quantizing.ranking import compress_specs
     from probe.experiments.ranking import rank_candidates
     from probe.experiments.specs import pair_towers
 
     load_options = loading.load_options()
-    options = ranking.options(loading, store, examples=output.writes_json)
+    options = replace(ranking.options(loading, store, examples=output.writes_json), storage=storage.plan())
     say(f"loading {', '.join(data.names)} and the models of {', '.join(named)}")
     loaded = data.load(bm25=options.bm25)
     check_table(loaded, output, ranking.sort)
@@ -78,8 +81,9 @@ def rank(
         def rank_on(one: "LoadedDataset", options: "RunOptions") -> "Leaderboard":
             """Rank the encoders on one data set."""
             paired = pair_towers(found, one.dataset, load_options, store=options.store)
+            small = compress_specs(paired, one.dataset, options)
             return rank_candidates(
-                paired.candidates, one.dataset, str(paired.baseline), options=options, fusions=paired.fusions
+                paired.candidates, one.dataset, str(paired.baseline), options=options, fusions=[*paired.fusions, *small]
             )
 
         pick = partial(engine.pick, size=data.size, trust=loading.trust_remote_code)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from adaptors.fitting.options import TrainOptions
 from encoder_surgery.shell.datasets import load_all, show_set_scores
-from encoder_surgery.shell.output import command_line, say
+from encoder_surgery.shell.output import command_line, say, show_epochs
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import say_saved
-from encoder_surgery.shell.training_output import show_epochs
 
 if TYPE_CHECKING:
     from adaptors.fitting.fit import FittedModel
     from probe.data.sampling import SampleSize
+    from probe.evaluation.storage import StoragePlan
     from probe.experiments.options import RunOptions
     from probe.models.options import LoadOptions
     from probe.results.leaderboard import Leaderboard
@@ -44,6 +44,7 @@ class FitRequest:
         limit: The sample of each data set; default: all of it.
         metric: Metric of the table's order.
         weights_dtype: Dtype of the saved weights; default: the original's.
+        storage: Size of stored vectors, for a quantizer beside the model; default: none.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class FitRequest:
     limit: "SampleSize | None" = None
     metric: str = "ndcg@10"
     weights_dtype: str | None = None
+    storage: "StoragePlan | None" = None
 
 
 def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
@@ -85,6 +87,7 @@ def say_scores(board: "Leaderboard") -> None:
         say(note)
     for row in board.rows:
         with_adaptor = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"frozen, {row.dim} dimensions"
+        with_adaptor += f" in {row.bytes:,} bytes" if row.bytes is not None else ""
         beside = f" ({row.delta:+.4f} to {board.settings['baseline']})" if row.delta is not None else ""
         score = f"{board.metric} {row.scores[board.metric]:.4f}{show_set_scores(board, row)}{beside}"
         say(f"{row.encoder}, {with_adaptor}: {score}")
@@ -117,6 +120,7 @@ def save_fitted(fitted: "FittedModel", request: FitRequest, options: "LoadOption
 
 def run_options(request: FitRequest, options: "LoadOptions") -> "RunOptions":
     """Return how a fit is run and scored, without a progress bar."""
+    from probe.evaluation.storage import StoragePlan
     from probe.experiments.options import RunOptions
 
     return RunOptions(
@@ -127,6 +131,7 @@ def run_options(request: FitRequest, options: "LoadOptions") -> "RunOptions":
         similarity=request.similarity,
         drop_same_id=request.drop_same_id,
         load=options,
+        storage=request.storage or StoragePlan(),
     )
 
 

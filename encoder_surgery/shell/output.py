@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from adaptors.training.epochs import Epoch
     from probe.results.result import Result
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "command_line",
     "console",
     "say",
+    "show_epochs",
     "write_file",
     "write_text",
 ]
@@ -259,3 +261,22 @@ def write_file(file: Path, write: Callable[[Path], object]) -> None:
     say(f"saved {placed}")
     if placed != file:
         raise ProbeError(f"'{file}' was changed by another process and is left unchanged: the output is in '{placed}'")
+
+
+def show_epochs(epochs: "Sequence[Epoch]") -> None:
+    """Print a table of the epochs, and the score before and after the training, on stderr."""
+    from rich import box
+    from rich.table import Table
+
+    from adaptors.training.epochs import describe_choice, epoch_cells
+
+    if not epochs:
+        return
+    header, rows = epoch_cells(epochs)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in header:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    console(stderr=True).print(table)
+    say(describe_choice(epochs))

@@ -114,8 +114,11 @@ class SimilarityChoice:
         """Return the similarity function for an encoder.
 
         Fusions and adaptors give vectors of length 1, compared by the cosine. If queries and documents have different
-        encoders, that of the documents decides.
+        encoders, that of the documents decides. Encoders that allow only one function name it as `similarity`.
         """
+        fixed: str | None = getattr(encoder, "similarity", None)
+        if fixed is not None:
+            return fixed
         if self.asked != OWN:
             return self.asked
         documents = encoder.sides[1]

@@ -16,8 +16,9 @@ from probe.encoding.chunk_states import RunContext, prompted_queries
 from probe.encoding.maxsim_reader import late_reader
 from probe.encoding.reader import LayerReader
 from probe.evaluation.composite import Composite, SimilarityChoice
+from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import RunFusion
-from probe.evaluation.records import AdaptorFacts, Evaluation
+from probe.evaluation.records import AdaptorFacts, Evaluation, StorageFacts
 from probe.evaluation.scan import Cost, Engine, Scan, points_of, read_points, scan_here
 from probe.evaluation.tower_pair import TowerPair
 from probe.evaluation.tracker import TopKTracker
@@ -147,10 +148,15 @@ def _evaluate(
         hookpoint=_read_at(encoder),
         hookpoints=encoder.points,
         adaptor=adaptor,
+        storage=(storage := _storage(encoder)),
         notes=() if isinstance(encoder, RunFusion) else getattr(encoder, "notes", ()),
         leaders=leaders(run),
-        **_learned(adaptor, [costs.model_of(point).learned for point in encoder.points], dataset),
+        **_learned(adaptor, storage, [costs.model_of(point).learned for point in encoder.points], dataset=dataset),
     )
+
+
+def _storage(encoder: Composite | RunFusion) -> StorageFacts | None:
+    return encoder.storage if isinstance(encoder, Compressed) else None
 
 
 def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
@@ -160,12 +166,15 @@ def _read_at(encoder: Composite | RunFusion) -> Hookpoint | None:
     return encoder.points[0] if len(encoder.points) == 1 else None
 
 
-def _learned(adaptor: AdaptorFacts | None, models: Iterable[Learned], dataset: Dataset) -> dict[str, Any]:
-    """Return the labels, and whether the corpus was seen, in the training of the weights or of the adaptor."""
+def _learned(
+    adaptor: AdaptorFacts | None, storage: StorageFacts | None, models: Iterable[Learned], *, dataset: Dataset
+) -> dict[str, Any]:
+    """Return the labels, and whether the corpus was seen, in the training of weights or adaptor or the calibration."""
     below = join_learned(models)
     names = [*below.labels, *(adaptor.labels.split("+") if adaptor else [])]
     labels = "+".join(dict.fromkeys(name for name in names if name != "none")) or "none"
-    return {"labels": labels, "transductive": below.saw(dataset) or (adaptor is not None and adaptor.saw(dataset))}
+    fits = [facts for facts in (adaptor, storage) if facts is not None]
+    return {"labels": labels, "transductive": below.saw(dataset) or any(facts.saw(dataset) for facts in fits)}
 
 
 def typical_tokens(dataset: Dataset) -> int:

@@ -9,8 +9,9 @@ from probe.data.dataset import Dataset
 from probe.data.training_record import Learned
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric
+from probe.results.row import FLOAT_BITS
 
-__all__ = ["AdaptorFacts", "Evaluation", "MapEnds"]
+__all__ = ["AdaptorFacts", "Evaluation", "MapEnds", "StorageFacts"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,31 @@ class AdaptorFacts:
 
 
 @dataclass(frozen=True)
+class StorageFacts:
+    """How the vectors of an encoder are stored, shown in tables.
+
+    Attributes:
+        bits: Bits per dimension of a document; a mean if they differ between dimensions.
+        bytes: Size of a stored document in bytes.
+        mixed: Whether the bits differ between dimensions.
+        query_bits: Bits per dimension of a query.
+        rescore: How many times the wanted number of documents are ranked again by their float32 vectors; 0 for none.
+        seen: Data sets whose documents the ranges of the values come from, with the sha256 of their documents.
+    """
+
+    bits: float
+    bytes: int
+    mixed: bool = False
+    query_bits: int = FLOAT_BITS
+    rescore: int = 0
+    seen: tuple[tuple[str, str], ...] = ()
+
+    def saw(self, dataset: Dataset) -> bool:
+        """Return whether the ranges come from texts of a data set's corpus."""
+        return Learned(seen=self.seen).saw(dataset)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Retrieval results of one encoder.
 
@@ -68,6 +94,7 @@ class Evaluation:
         hookpoint: Its hookpoint, if there is only one.
         hookpoints: All its hookpoints.
         adaptor: Its adaptor, if any.
+        storage: How its documents are stored, if they are compressed.
         notes: Further notes.
         leaders: Its top documents, best first, by query id.
     """
@@ -84,6 +111,7 @@ class Evaluation:
     hookpoint: Hookpoint | None = None
     hookpoints: tuple[Hookpoint, ...] = ()
     adaptor: AdaptorFacts | None = None
+    storage: StorageFacts | None = None
     notes: tuple[str, ...] = ()
     leaders: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from probe.data.dataset import Dataset
 from probe.data.texts import EqualTexts
 from probe.evaluation.composite import Composite, Joint, SimilarityChoice
+from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.scorers import MaxSimScorer, VectorScorer
 from probe.evaluation.text_ties import TextTies
@@ -76,8 +78,9 @@ class TopKTracker:
         self.query_points = tuple(dict.fromkeys(point for queries, _ in compared for point in queries.points))
         self.document_points = tuple(dict.fromkeys(point for _, documents in compared for point in documents.points))
         self._scorers: dict[_Compared, VectorScorer | MaxSimScorer] = {}
+        self._exact: dict[Composite, VectorScorer] = {}
         self._depths = {fusion: max(depth, RUN_DEPTH) if fusion in ranked else depth for fusion in early}
-        self._tops = {fusion: TopK(query_ids, self._depths[fusion], dropped) for fusion in early}
+        self._tops = {fusion: TopK(query_ids, self._depths[fusion] * _again(fusion), dropped) for fusion in early}
         self._ties = TextTies(equal_texts, dropped)
 
     @classmethod
@@ -106,6 +109,9 @@ class TopKTracker:
             self._scorers[part, similarity] = (
                 MaxSimScorer(queries.shape[1]) if _reads_tokens(part) else VectorScorer(queries, str(part), similarity)
             )
+        for encoder in self._tops:
+            if isinstance(encoder, Compressed) and encoder.storage.rescore:
+                self._exact[encoder] = VectorScorer(_join(encoder.exact[0], states), str(encoder), DOT)
 
     def find(self, start: int, ids: tuple[str, ...], states: States) -> ChunkTopK:
         """Return the top documents of a chunk of C documents, without adding them.
@@ -122,8 +128,14 @@ class TopKTracker:
             samples.append(vectors[: max(0, SAMPLE - start)].copy())
         for encoder, top in self._tops.items():
             found = [scores[compared] for compared in self._compared(encoder)]
-            picked.append(top.pick(ids, _mean(encoder.cosine_shares or (1.0,), found)))
+            picked.append(top.pick(ids, _mean(encoder.cosine_shares or (1.0,), found), self._rescore(encoder, states)))
         return ChunkTopK(start, ids, tuple(picked), tuple(samples))
+
+    def _rescore(self, encoder: Composite, states: States) -> Embeddings | None:
+        """Return the exact scores `(Q, C)` of an encoder whose compressed vectors only choose the documents."""
+        if not isinstance(encoder, Compressed) or encoder not in self._exact:
+            return None
+        return self._exact[encoder].compare(_join(encoder.exact[1], states))
 
     def take(self, chunk: ChunkTopK) -> None:
         """Add the top documents of a chunk, from this or another process; the order of the chunks does not matter."""
@@ -136,7 +148,8 @@ class TopKTracker:
     def run(self, encoder: Composite | RunFusion) -> Run:
         """Return an encoder's current ranking; documents with equal texts have equal scores."""
         if not isinstance(encoder, RunFusion):
-            return self._ties.settle(self._tops[encoder].run(), self._depths[encoder])
+            depth = self._depths[encoder]
+            return self._ties.settle(_cut(self._tops[encoder].run(), depth), depth)
         parts = [_alone(point) for point in encoder.points]
         fused = encoder.combine([self.run(part) for part in parts])
         # Ranks are unique, so documents with equal texts would differ again.
@@ -162,6 +175,16 @@ class TopKTracker:
         if encoder.cosine_shares and similarity in (COSINE, DOT):
             return [(_alone(point), COSINE) for point in encoder.points]
         return [(encoder, similarity)]
+
+
+def _again(encoder: Composite) -> int:
+    """Return how many times the wanted number of documents are chosen, to be ranked again."""
+    return max(1, encoder.storage.rescore) if isinstance(encoder, Compressed) else 1
+
+
+def _cut(run: Run, depth: int) -> Run:
+    """Return a run with the first documents of every query."""
+    return {query: dict(islice(found.items(), depth)) for query, found in run.items()}
 
 
 def _alone(point: Hookpoint) -> Composite:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from probe.data.dataset import Dataset
 from probe.encoding.encoders import HookpointEncoder, TokenEncoder
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import Openable, as_reader, name_reader
@@ -12,7 +13,9 @@ from probe.encoding.protocols import Encoder, LateEncoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError, wrong_type
 from probe.evaluation.composite import Composite
+from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion, RunFusion
+from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, OtherEncoder
 from probe.layers.hookpoint import SpecParts, split_fusion, split_name, split_spec
 from probe.models.loaded import LoadedModel
@@ -21,6 +24,7 @@ from probe.store.keys import encoder_parts
 from probe.store.store import Store
 
 __all__ = [
+    "Compress",
     "GivenSpecs",
     "OpenSaved",
     "OpenedEncoder",
@@ -91,6 +95,10 @@ class ResolvedSpecs:
     fusions: tuple[Composite | RunFusion, ...]
     baseline: "Composite | OtherEncoder"
     others: tuple[OtherEncoder, ...] = ()
+
+
+# Compresses the documents of encoders, calibrated to those of a data set, into the sizes of the options.
+Compress = Callable[[ResolvedSpecs, Dataset, RunOptions], Sequence[Compressed]]
 
 
 def as_specs(given: GivenSpecs) -> list[Spec]:

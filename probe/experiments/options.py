@@ -6,6 +6,7 @@ from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import Progress, RunContext, silent
 from probe.errors import GREATEST_SEED, check_number, check_type
 from probe.evaluation.scan import Engine, scan_here
+from probe.evaluation.storage import StoragePlan
 from probe.metrics.retrieval import Metric
 from probe.metrics.similarity import OWN, check_similarity
 from probe.models.options import LoadOptions
@@ -34,6 +35,8 @@ class RunOptions:
         load: Load options for models given by name.
         similarity: Similarity function of a leaderboard: `cosine`, `dot`, `euclidean`, `manhattan`, or `own` (each
             model's own).
+        storage: Sizes in which the documents of a leaderboard's encoders are stored as well; for the functions of
+            `adaptors` that rank.
     """
 
     metric: str | Metric = "ndcg@10"
@@ -48,6 +51,7 @@ class RunOptions:
     drop_same_id: bool = False
     load: LoadOptions = field(default_factory=LoadOptions)
     similarity: str = OWN
+    storage: StoragePlan = field(default_factory=StoragePlan)
 
     def __post_init__(self) -> None:
         """Validate metric, similarity and seed before any work."""
@@ -55,6 +59,7 @@ class RunOptions:
         check_type("store", self.store, Store | None, expected="a Store, such as Store('states')")
         check_type("load", self.load, LoadOptions)
         check_similarity(self.similarity)
+        check_type("storage", self.storage, StoragePlan, expected="a StoragePlan, such as StoragePlan(bits=(8, 4))")
         check_number("seed", self.seed, 0, most=GREATEST_SEED)
 
     @classmethod

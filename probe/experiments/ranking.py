@@ -14,12 +14,14 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.bm25 import BM25, evaluate_bm25
 from probe.evaluation.composite import Composite, SimilarityChoice
+from probe.evaluation.compressed import Compressed
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions, typical_tokens
 from probe.evaluation.published_scores import find_published, uses_published_settings
 from probe.evaluation.records import Evaluation
 from probe.evaluation.retention import find_retention
+from probe.evaluation.storage import add_storage
 from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
 from probe.experiments.options import RunOptions
@@ -135,6 +137,8 @@ def _check(
         raise CallError(f"duplicate encoder name '{twice}': name one of them, such as {{'mine': model}}")
     if baseline not in names:
         raise CallError(f"unknown baseline '{baseline}': expected one of {', '.join(names)}")
+    if options.storage.compresses and not any(isinstance(encoder, Compressed) for encoder in encoders):
+        raise CallError("compressed vectors cannot be ranked here: use rank, compare_adaptors or fit of adaptors")
     tokens = _tokens(encoders)
     if tokens and options.similarity != OWN:
         raise CallError(
@@ -221,8 +225,10 @@ def _published_scores(
 def _build_rows(
     ordered: Sequence[Evaluation], baseline: str, options: RunOptions, *, published: dict[str, float | None]
 ) -> tuple[Row, ...]:
-    # Adaptors on the baseline share its name.
-    frozen = min((e for e in ordered if e.encoder == baseline), key=lambda e: e.adaptor is not None)
+    # Adaptors on the baseline, and its compressed vectors, share its name.
+    frozen = min(
+        (e for e in ordered if e.encoder == baseline), key=lambda e: (e.adaptor is not None, e.storage is not None)
+    )
     scores, reference = np.stack([e.scores[options.ranked_by] for e in ordered]), frozen.scores[options.ranked_by]
     intervals = bootstrap_intervals(scores, options.seed)
     p_values = paired_p_values(scores, reference, options.seed)
@@ -239,15 +245,19 @@ def _build_rows(
         if index in against_pca:
             row = replace(row, pca_delta=against_pca[index][0], pca_p_value=against_pca[index][1])
         rows.append(row)
-    return tuple(rows)
+    return add_storage(rows, ordered, str(options.ranked_by))
 
 
 def _compare_with_pca(ordered: Sequence[Evaluation], options: RunOptions) -> dict[int, tuple[float, float | None]]:
     """Return each other adaptor's difference to PCA for the same encoder and dimension, with a p-value, by index."""
-    pca = {(e.encoder, e.dim): e.scores[options.ranked_by] for e in ordered if e.adaptor and e.adaptor.kind == PCA}
+    pca = {
+        (e.encoder, e.dim, e.storage): e.scores[options.ranked_by]
+        for e in ordered
+        if e.adaptor and e.adaptor.kind == PCA
+    }
     found = {}
     for index, evaluation in enumerate(ordered):
-        rival = pca.get((evaluation.encoder, evaluation.dim))
+        rival = pca.get((evaluation.encoder, evaluation.dim, evaluation.storage))
         if evaluation.adaptor is None or evaluation.adaptor.kind == PCA or rival is None:
             continue
         scores = evaluation.scores[options.ranked_by]

@@ -12,6 +12,7 @@ from probe.errors import CallError
 from probe.evaluation.composite import Asymmetric, Composite
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.experiments.given import (
+    Compress,
     GivenSpecs,
     OpenedEncoder,
     OpenSaved,
@@ -47,6 +48,7 @@ def rank(
     run_rules: Sequence[str] = (),
     options: RunOptions | None = None,
     open_saved: OpenSaved | None = None,
+    compress: Compress | None = None,
     sort: str = MEAN,
 ) -> Leaderboard:
     """Rank any encoders: hookpoints of any number of models, their fusions, and models in memory.
@@ -61,6 +63,7 @@ def rank(
         run_rules: For every fusion, also fuse the rankings of its parts by these rules, `rrf` or `combsum`.
         options: Run options.
         open_saved: Opens saved folders; `adaptors.rank` passes a function that opens all kinds.
+        compress: Compresses the documents of the encoders; `adaptors.rank` passes it.
         sort: Order of the rows over several data sets: `mean`, or the name of one of them.
 
     Returns:
@@ -86,12 +89,13 @@ def rank(
     def rank_on(name: str, data: Dataset) -> Leaderboard:
         """Rank on one data set."""
         paired = pair_towers(resolved, data, options.load, store=options.store)
+        here = options.named(name) if len(datasets) > 1 else options
         return rank_candidates(
             paired.candidates,
             data,
             str(paired.baseline),
-            options=options.named(name) if len(datasets) > 1 else options,
-            fusions=paired.fusions,
+            options=here,
+            fusions=(*paired.fusions, *(compress(paired, data, here) if compress else ())),
             others=paired.others,
         )
 

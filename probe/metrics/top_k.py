@@ -42,16 +42,19 @@ class Picked:
     Attributes:
         columns: Their columns in the chunk `(Q, M)`, in any order; M is at most k.
         scores: Their scores, float32 `(Q, M)`.
+        exact: Their scores for the final order, float32 `(Q, M)`, if it is another one.
     """
 
     columns: NDArray[np.int32]
     scores: Embeddings
+    exact: Embeddings | None = None
 
 
 class TopK:
     """The top k documents of every query, with ties broken as in TREC.
 
-    Documents are added in chunks; only a few times `queries x k` scores and ids are kept in between.
+    Documents are added in chunks; only a few times `queries x k` scores and ids are kept in between. They may have a
+    second, exact score: then the first chooses the k documents, and the exact one orders them.
     """
 
     def __init__(self, query_ids: Sequence[str], k: int, dropped: Collection[str] = ()) -> None:
@@ -67,24 +70,36 @@ class TopK:
         self._k = k
         # The top k of each chunk, side by side; reduced to the overall top k when there are many.
         self._scores: list[Embeddings] = [np.empty((len(query_ids), 0), np.float32)]
+        self._exact: list[Embeddings] = [self._scores[0]]
         self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
 
     def add(self, ids: Sequence[str], scores: Embeddings) -> None:
         """Add C documents, given their ids and their scores for every query, float32 `(Q, C)`."""
         self.take(ids, self.pick(ids, scores))
 
-    def pick(self, ids: Sequence[str], scores: Embeddings) -> Picked:
-        """Return the documents of a chunk that may be among the top k, without adding them."""
+    def pick(self, ids: Sequence[str], scores: Embeddings, exact: Embeddings | None = None) -> Picked:
+        """Return the documents of a chunk that may be among the top k, without adding them.
+
+        Args:
+            ids: Ids of its C documents.
+            scores: Scores that choose, float32 `(Q, C)`.
+            exact: Scores that order, float32 `(Q, C)`; default: the same. The same in every chunk.
+        """
         if not self._rows.keys().isdisjoint(ids):
             own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
             scores = scores.copy()
             scores[tuple(zip(*own, strict=True))] = -np.inf
         columns = self._pick(scores, ids)
-        return Picked(columns.astype(np.int32), np.take_along_axis(scores, columns, 1))
+        chosen = np.take_along_axis(scores, columns, 1)
+        if exact is None:
+            return Picked(columns.astype(np.int32), chosen)
+        ordering = np.where(chosen == -np.inf, chosen, np.take_along_axis(exact, columns, 1))
+        return Picked(columns.astype(np.int32), chosen, ordering)
 
     def take(self, ids: Sequence[str], picked: Picked) -> None:
         """Add picked documents, from this or another process; the order of the chunks does not matter."""
         self._scores.append(picked.scores)
+        self._exact.append(picked.scores if picked.exact is None else picked.exact)
         self._names.append(np.array(ids, object)[picked.columns])
         if len(self._scores) > _CHUNKS_HELD:
             self._settle()
@@ -103,8 +118,10 @@ class TopK:
     def _settle(self) -> None:
         """Reduce the chunks so far to the overall top k."""
         scores, names = np.concatenate(self._scores, axis=1), np.concatenate(self._names, axis=1)
+        exact = np.concatenate(self._exact, axis=1)
         columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
         self._scores, self._names = [np.take_along_axis(scores, columns, 1)], [np.take_along_axis(names, columns, 1)]
+        self._exact = [np.take_along_axis(exact, columns, 1)]
 
     def _cut(self, scores: Embeddings, ranks_of: _RanksOf) -> NDArray[np.int64]:
         """Return the columns of the top k of every row `(Q, C)`, in any order.
@@ -125,10 +142,10 @@ class TopK:
         return columns
 
     def run(self) -> Run:
-        """Return the current ranking: float32 scores by query id and document id, best first."""
+        """Return the current ranking: float32 exact scores by query id and document id, best first."""
         self._settle()
-        order = np.argsort(-self._scores[0], axis=1, kind="stable")
-        scores, names = np.take_along_axis(self._scores[0], order, 1), np.take_along_axis(self._names[0], order, 1)
+        order = np.argsort(-self._exact[0], axis=1, kind="stable")
+        scores, names = np.take_along_axis(self._exact[0], order, 1), np.take_along_axis(self._names[0], order, 1)
         tied = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
         return {query: _name(names[row], scores[row], bool(tied[row])) for row, query in enumerate(self._query_ids)}
 

@@ -24,6 +24,7 @@ from probe.models.sources import hash_files
 
 __all__ = [
     "PROCESSOR_FILES",
+    "QUANTIZER_CODES",
     "TOKENIZER_FILES",
     "hash_config",
     "hash_folder",
@@ -50,6 +51,8 @@ _IDLE = {
     "transformers_version",
     "use_cache",
 }
+# Codes of stored vectors, beside a model that does not read them.
+QUANTIZER_CODES = "quantizer.safetensors"
 _SETTINGS = {"config.json", "config_sentence_transformers.json", "generation_config.json", "modules.json"}
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -59,7 +62,9 @@ def hash_parts(config: ModelConfig, tower: str | None, name: str) -> dict[str, s
     """Return the hashes of a transformer's weights, config and tokenizer."""
     hash_inputs = _hash_image_processor if tower == "image" else hash_tokenizer
     return {
-        "weights_hash": hash_files(sorted(config.transformer.glob("*.safetensors"))),
+        "weights_hash": hash_files(
+            sorted(set(config.transformer.glob("*.safetensors")) - {config.transformer / QUANTIZER_CODES})
+        ),
         "config_hash": hash_config(config, tower),
         "tokenizer_hash": hash_inputs(config.transformer, name),
     }

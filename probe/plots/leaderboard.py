@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from probe.errors import CallError
+from probe.plots.bytes import byte_bands, has_bytes
 from probe.plots.cost import Priced, draw_cost, has_cost
 from probe.plots.curves import curve_styles, draw_curves, draw_dots, draw_levels, level_style, mark_handles
 from probe.plots.dimensions import is_ladder, ladder_bands
@@ -40,8 +41,16 @@ def draw(result: Leaderboard) -> Picture:
     if not result.rows:
         raise CallError("nothing to draw: the leaderboard has no rows")
     with house_style():
-        bands = ladder_bands(result) if is_ladder(result) else _bands(result)
+        bands = (
+            byte_bands(result) if has_bytes(result) else ladder_bands(result) if is_ladder(result) else _bands(result)
+        )
         return stack(bands, result_title(result.settings, metric_title(result.metric)))
+
+
+def _pick_bands(result: Leaderboard) -> list[Band]:
+    if has_bytes(result):
+        return byte_bands(result)
+    return ladder_bands(result) if is_ladder(result) else _bands(result)
 
 
 def _bands(result: Leaderboard) -> list[Band]:

@@ -1,4 +1,4 @@
-"""The chart of score against cost, with the Pareto front as a staircase."""
+"""The charts of score against cost and against bytes, each with its Pareto front as a staircase."""
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
@@ -9,6 +9,7 @@ from probe.results.charts import (
     Chart,
     CostAxis,
     Point,
+    byte_curves,
     chart_leaderboard,
     cost_axis,
     costs_differ,
@@ -16,10 +17,10 @@ from probe.results.charts import (
     pareto_front,
 )
 from probe.results.colours import tone_of
-from probe.results.formats import metric_title
+from probe.results.formats import metric_title, round_steps
 from probe.results.leaderboard import Leaderboard
 
-__all__ = ["cost_panel", "staircase"]
+__all__ = ["byte_panel", "cost_panel", "staircase"]
 
 _MOST_NAMED = 8
 
@@ -83,3 +84,33 @@ def staircase(front: Sequence[tuple[float, float]], end: float) -> tuple[tuple[f
     """Return the corners of a front, level from each point to the next and on to the dearest."""
     steps = [corner for (_, low), (x, high) in pairwise(front) for corner in ((x, low), (x, high))]
     return (front[0], *steps, (end, front[-1][1]))
+
+
+def byte_panel(result: Leaderboard) -> Panel | None:
+    """Return score against bytes per document, where sizes were compared."""
+    rows = [row for row in result.rows if row.bytes is not None and not row.rescore]
+    if not rows:
+        return None
+    curves = byte_curves(rows, result.metric)
+    families = list(dict.fromkeys(curve.family for curve in curves))
+    sizes = [row.bytes or 1 for row in rows]
+    priced = [(float(row.bytes or 1), row.scores[result.metric]) for row in rows]
+    front = [priced[number] for number in pareto_front(priced)]
+    measure = metric_title(result.metric)
+    return Panel(
+        title=f"{measure} by size of a stored vector",
+        x_label="bytes per document (log)",
+        y_label=measure,
+        lines=tuple(
+            Line(
+                curve.name,
+                tuple(replace(dot(point), interval=None) for point in curve.points),
+                tone=tone_of(families.index(curve.family)),
+                dashed=curve.labels != "none",
+            )
+            for curve in curves
+        ),
+        logarithmic_across=True,
+        ticks=tuple((tick, f"{tick:,.0f}") for tick in round_steps(min(sizes), max(sizes))),
+        front=staircase(front, max(size for size, _ in priced)),
+    )

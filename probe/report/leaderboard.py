@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from probe.data.texts import spread
-from probe.report.cost import cost_panel
+from probe.report.cost import byte_panel, cost_panel
 from probe.report.curves import lay_out
 from probe.report.headline import leaderboard_tiles
 from probe.report.panels import INK, MOST_LEVELS, Level, Line, Panel, curve_panel, dot
@@ -29,7 +29,7 @@ def leaderboard_section(result: Leaderboard, source: Path) -> Section:
     """Return the section of a leaderboard read from a file."""
     data, metric = result.settings["dataset"], metric_title(result.metric)
     title = f"{subject(result)} on {data['name']} ({data['split']})"
-    panels = (layer_panel(result), dimension_panel(result), cost_panel(result))
+    panels = (layer_panel(result), dimension_panel(result), byte_panel(result), cost_panel(result))
     return Section(
         result=result,
         title=title,

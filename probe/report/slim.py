@@ -8,9 +8,8 @@ from probe.report.curves import lay_out
 from probe.report.headline import Tile
 from probe.report.panels import Dot, Level, Line, Panel
 from probe.report.parts import Compared, Section, make_table
-from probe.results.charts import round_steps
 from probe.results.colours import tone_of
-from probe.results.formats import metric_title, show_interval, show_number
+from probe.results.formats import metric_title, round_steps, show_interval, show_number
 from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow, p_words
 
 __all__ = ["slim_section"]

@@ -1,6 +1,5 @@
 """What a picture shows, as plain values: points with their intervals, curves, levels, Pareto fronts, maps of pairs."""
 
-import math
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,8 +8,9 @@ from numpy.typing import NDArray
 
 from probe.results.classification import MAJORITY, SHUFFLED, ClassificationResult
 from probe.results.colours import tone_of
-from probe.results.formats import series_name
+from probe.results.formats import round_steps, series_name
 from probe.results.leaderboard import Leaderboard, Row
+from probe.results.row import FLOAT_BITS, describe_bits
 from probe.results.similarity import SimilarityResult
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "LabelledResult",
     "PairMap",
     "Point",
+    "byte_curves",
     "chart_labelled",
     "chart_leaderboard",
     "cost_axis",
@@ -28,7 +29,6 @@ __all__ = [
     "curve_tones",
     "ladder_curves",
     "pareto_front",
-    "round_steps",
 ]
 
 LabelledResult = ClassificationResult | SimilarityResult
@@ -41,7 +41,6 @@ _CONTROLS = {MAJORITY: "majority-class baseline", SHUFFLED: "shuffled labels"}
 _NOTHING = 1e-3
 # From this ratio of the greatest to the least cost on, a logarithm shows both.
 _WIDE = 3
-_FEW_TICKS = 7
 # This many layers of a model make a curve; fewer are compared better one below the other.
 _LEAST = 3
 
@@ -164,14 +163,30 @@ def _curve_name(family: str, adaptor: str, labels: str, *, dim: int | None) -> s
 
 def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
     """Return score against dimension of rows with an adaptor: a curve per kind and labels, those without first."""
-    kinds: dict[tuple[str, str], list[Row]] = {}
+    return _kind_curves((row for row in rows if row.adaptor and row.bits in (None, FLOAT_BITS)), metric, "dim")
+
+
+def byte_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
+    """Return score against bytes, a curve per bits, kind and labels; not of rows that are ranked again in float32."""
+    stored = [row for row in rows if row.bytes is not None and not row.rescore]
+    return _kind_curves(sorted(stored, key=lambda row: (bool(row.mixed), -(row.bits or 0))), metric, "bytes")
+
+
+def _kind_curves(rows: Iterable[Row], metric: str, axis: str) -> tuple[Curve, ...]:
+    kinds: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        if row.adaptor is not None and row.dim is not None:
-            kinds.setdefault((row.adaptor, row.labels), []).append(row)
-    ordered = sorted(kinds.items(), key=lambda item: (item[0][0], item[0][1] != "none", item[0][1]))
+        stored = describe_bits(row) if axis == "bytes" else ""
+        kinds.setdefault((stored, row.adaptor or "no adaptor", row.labels), []).append(row)
+    if axis == "dim":
+        kinds = dict(sorted(kinds.items(), key=lambda item: (item[0][1], item[0][2] != "none", item[0][2])))
     return tuple(
-        Curve(kind if labels == "none" else f"{kind}, labels {labels}", kind, _points(found, metric, "dim"), labels)
-        for (kind, labels), found in ordered
+        Curve(
+            ", ".join(filter(None, [kind, stored, "" if labels == "none" else f"labels {labels}"])),
+            stored or kind,
+            _points(found, metric, axis),
+            labels,
+        )
+        for (stored, kind, labels), found in kinds.items()
     )
 
 
@@ -283,14 +298,3 @@ def cost_axis(costs: Sequence[float]) -> CostAxis:
 
 def _cost_ticks(least: float, top: float) -> tuple[tuple[float, str], ...]:
     return tuple((cost, f"{100 * cost:,.10g}") for cost in round_steps(least, top))
-
-
-def round_steps(least: float, top: float) -> list[float]:
-    """Return round values from the least to the greatest, in steps of 1, 2 and 5 where there is room for them."""
-    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(top)) + 1)
-    for steps in ((1, 2, 5), (1,)):
-        found = [step * 10.0**power for power in powers for step in steps]
-        found = [value for value in found if 0.999 * least <= value <= 1.001 * top]
-        if len(found) <= _FEW_TICKS:
-            break
-    return found

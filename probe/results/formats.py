@@ -1,5 +1,6 @@
 """How numbers and settings look as text, whatever table they stand under."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -21,6 +22,7 @@ __all__ = [
     "metric_title",
     "model_lines",
     "retrieval_data_line",
+    "round_steps",
     "series_name",
     "show_bar",
     "show_interval",
@@ -46,6 +48,7 @@ _FEWEST_LAYERS = 3
 # Models that are named in one line; the others are counted.
 _MOST_MODELS = 3
 _LONGEST_NAME = 24
+_FEW_TICKS = 7
 
 
 class Tested(Protocol):
@@ -260,3 +263,14 @@ def join_lines(several: Mapping[str, Sequence[str]]) -> list[str]:
     shared = [line for line in first if all(line in own for own in several.values())]
     own = [f"{name}: {line}" for name, lines in several.items() for line in lines if line not in shared]
     return [*shared, *own]
+
+
+def round_steps(least: float, top: float) -> list[float]:
+    """Return round values from the least to the greatest, in steps of 1, 2 and 5 where there is room for them."""
+    powers = range(math.floor(math.log10(least)), math.ceil(math.log10(top)) + 1)
+    for steps in ((1, 2, 5), (1,)):
+        found = [step * 10.0**power for power in powers for step in steps]
+        found = [value for value in found if 0.999 * least <= value <= 1.001 * top]
+        if len(found) <= _FEW_TICKS:
+            break
+    return found

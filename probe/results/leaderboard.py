@@ -25,7 +25,7 @@ from probe.results.grids import Grid, fusion_grids
 from probe.results.leaderboard_verdict import leaderboard_verdict
 from probe.results.query_examples import Examples
 from probe.results.result import Column, Result
-from probe.results.row import PCA, Row
+from probe.results.row import FLOAT_BITS, PCA, Row
 
 __all__ = ["PCA", "Leaderboard", "Row", "describe_ranks", "score_column", "show_parameters", "show_retention"]
 
@@ -45,8 +45,8 @@ class Leaderboard(Result):
 
     kind: ClassVar[str] = "leaderboard"
     column_names: ClassVar[tuple[str, ...]] = (
-        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "kept", "dim", "ci95", "delta", "p", "curve"),
-        *("cost", "params", "note"),
+        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "kept", "dim", "bits", "bytes", "compression", "front"),
+        *("ci95", "delta", "p", "curve", "cost", "params", "note"),
     )
 
     rows: tuple[Row, ...]
@@ -97,6 +97,7 @@ class Leaderboard(Result):
             Column("encoder", lambda row: row.encoder, left=True, label=""),
             *self._adaptor_columns(named),
             Column("dim", lambda row: show_number(row.dim, "d"), drop=8 if named else 0, label="dim"),
+            *self._storage_columns(),
             score_column(self.metric, drop=0),
             Column("95% CI", lambda row: show_interval(row.ci95), drop=6, key="ci95"),
             Column("Δ base", lambda row: show_number(row.delta, "+.4f"), drop=1, key="delta"),
@@ -117,6 +118,16 @@ class Leaderboard(Result):
             Column("fit s", lambda row: show_number(row.fit_seconds, ".1f"), drop=9, key="fit"),
             Column("Δ pca, p", _against_pca, drop=2, key="pca"),
             Column("of from, to", show_retention, drop=2, key="kept"),
+        ]
+
+    def _storage_columns(self) -> list[Column]:
+        if all(row.bytes is None for row in self.rows):
+            return []
+        return [
+            Column("bits", _show_bits, label="bits"),
+            Column("bytes", lambda row: show_number(row.bytes, ",d"), label="bytes"),
+            Column("smaller", _show_compression, drop=2, key="compression"),
+            Column("front", lambda row: "*" if row.front else "", drop=2, label="front"),
         ]
 
     def score_of(self, row: Row) -> float:
@@ -220,6 +231,18 @@ def score_column(metric: str, drop: int) -> Column:
 def show_parameters(row: Row) -> str:
     """Return the number of parameters in millions."""
     return EMPTY if row.parameters is None else f"{row.parameters / 1e6:.1f}M"
+
+
+def _show_bits(row: Row) -> str:
+    """Return the bits of documents, and those of queries or the factor of re-ranking where there is one."""
+    if row.bits is None:
+        return EMPTY
+    queries = f"/{row.query_bits}" if row.query_bits not in (None, FLOAT_BITS) else ""
+    return f"{'mixed' if row.mixed else f'{row.bits:g}'}{queries}{f' r{row.rescore}' if row.rescore else ''}"
+
+
+def _show_compression(row: Row) -> str:
+    return EMPTY if row.compression is None else f"{row.compression:.3g}x"
 
 
 def _against_pca(row: Row) -> str:

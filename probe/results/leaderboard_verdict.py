@@ -15,7 +15,7 @@ from probe.results.formats import (
     significant,
     test_words,
 )
-from probe.results.row import Row
+from probe.results.row import FLOAT_BITS, Row, describe_bits
 
 __all__ = ["leaderboard_verdict"]
 
@@ -74,13 +74,49 @@ def leaderboard_verdict(rows: Sequence[Row], settings: dict[str, Any]) -> str:
         return (
             f"{baseline.encoder} has nothing to compare with: {field.metric} {baseline.scores[metric]:.4f}{interval}."
         )
-    maps = [row for row in rivals if row.retention is not None]
+    return _judge(field, settings)
+
+
+def _judge(field: _Field, settings: dict[str, Any]) -> str:
+    maps = [row for row in field.rivals if row.retention is not None]
     if maps:
-        others = [row for row in rivals if row.adaptor is not None and row.retention is None]
+        others = [row for row in field.rivals if row.adaptor is not None and row.retention is None]
         return f"{_judge_maps(maps)} {_judge_adaptors(field)}" if others else _judge_maps(maps)
+    if any(row.bits not in (None, FLOAT_BITS) for row in field.rivals):
+        return _judge_sizes(field)
     if "recommended" in settings:
         return _judge_adaptors(field)
     return _judge_layers(field) if _is_about_layers(field, settings["models"]) else _judge_encoders(field)
+
+
+def _judge_sizes(field: _Field) -> str:
+    """Return the smallest vectors that are not shown to be worse than the baseline, and the next smaller ones.
+
+    Rows that are ranked again by float32 vectors need those as well, so they do not count as small.
+    """
+    stored = [row for row in field.rivals if row.bits not in (None, FLOAT_BITS) and not row.rescore]
+    worse = {row.rank for row in field.worse()}
+    good = [row for row in stored if row.rank not in worse]
+    if not good:
+        return f"All compressed vectors are significantly worse than the baseline {field.baseline.encoder}."
+    best = min(good, key=lambda row: (row.bytes or 0, row.rank))
+    words = (
+        f"The smallest vectors that are not significantly worse than {field.baseline.encoder} have {best.bytes} bytes "
+        f"({_describe_size(best)}): {_side(best.delta or 0)} it ({field.test(best)})."
+    )
+    smaller = [row for row in stored if (row.bytes or 0) < (best.bytes or 0)]
+    if not smaller:
+        return words
+    following = min(smaller, key=lambda row: (-(row.bytes or 0), row.rank))
+    return (
+        f"{words} With {following.bytes} bytes ({_describe_size(following)}) it is {_gap(following.delta or 0)} lower."
+    )
+
+
+def _describe_size(row: Row) -> str:
+    adaptor = f"{row.adaptor} to {row.dim} dimensions" if row.adaptor else f"{row.dim} dimensions"
+    times = "" if row.compression is None else f", {row.compression:.3g} times smaller"
+    return f"{adaptor}, {describe_bits(row)}{times}"
 
 
 def _gap(difference: float) -> str:

@@ -6,7 +6,10 @@ from typing import Any
 from probe.results.formats import series_name
 from probe.results.grids import Reading
 
-__all__ = ["PCA", "Retention", "Row"]
+__all__ = ["FLOAT_BITS", "PCA", "Retention", "Row", "describe_bits"]
+
+# Bits of a value that is not compressed.
+FLOAT_BITS = 32
 
 # The kind of adaptor that every other has to beat.
 PCA = "pca"
@@ -52,6 +55,13 @@ class Row:
         fit_seconds: Time to fit the adaptor.
         pca_delta: Difference to PCA at the same dimension.
         pca_p_value: Of a paired test against that PCA.
+        bits: Bits per dimension of a stored document, where sizes were compared; a mean if dimensions differ.
+        mixed: Whether the bits differ between dimensions.
+        query_bits: Bits per dimension of a query.
+        bytes: Size of a stored document in bytes.
+        compression: Size of a float32 vector of the frozen encoder, as a multiple of that size.
+        rescore: How many times the wanted number of documents are ranked again by their float32 vectors.
+        front: Whether no row of fewer bytes scores as much; rows that are ranked again are not compared.
         hookpoints: All that the encoder reads.
         note: Remarks, as in the table.
         population_ci95: 95 % interval of the difference over data sets in general.
@@ -79,6 +89,13 @@ class Row:
     fit_seconds: float | None = None
     pca_delta: float | None = None
     pca_p_value: float | None = None
+    bits: float | None = None
+    mixed: bool | None = None
+    query_bits: int | None = None
+    bytes: int | None = None
+    compression: float | None = None
+    rescore: int | None = None
+    front: bool | None = None
     hookpoints: tuple[Reading, ...] = ()
     note: str | None = None
     population_ci95: tuple[float, float] | None = None
@@ -125,3 +142,12 @@ def _flatten_retention(retention: tuple[Retention, Retention] | None) -> dict[st
 def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:
     low, high = interval or (None, None)
     return {f"{name}_low": low, f"{name}_high": high}
+
+
+def describe_bits(row: Row) -> str:
+    """Return how a row's vectors are stored, such as `4 bits` or `1 bit, queries too`."""
+    if row.bits is None or row.bits == FLOAT_BITS:
+        return "float32"
+    name = "mixed bits" if row.mixed else f"{row.bits:.0f} {'bit' if row.bits == 1 else 'bits'}"
+    queries = ", queries too" if row.query_bits not in (None, FLOAT_BITS) else ""
+    return name + queries + (f", rescored {row.rescore}x" if row.rescore else "")

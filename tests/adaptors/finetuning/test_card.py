@@ -15,7 +15,7 @@ from adaptors.finetuning.rounds import Round
 from adaptors.rows.hard_negatives import MineOptions
 from adaptors.rows.load import load_tuning_data
 from adaptors.training.epochs import Epoch, best_epoch, describe_choice, epochs_section
-from encoder_surgery.shell.training_output import show_epochs
+from encoder_surgery.shell.output import show_epochs
 
 ROWS = make_pairs()
 KEPT = Round(24, ())

@@ -12,6 +12,7 @@ import pytest
 from adaptors.candidates.candidate import Candidate
 from adaptors.slimming import search as search_module
 from adaptors.slimming.goal import SlimGoal
+from adaptors.slimming.listing import afford
 from adaptors.slimming.search import Search, TimeLimit
 from adaptors.slimming.work import WorkFolder
 
@@ -154,3 +155,16 @@ def test_time_spent_before_an_interruption_counts() -> None:
     limit = TimeLimit.start(2, 60.0, lambda: next(clock))
     assert limit.left() == 30.0
     assert replace(limit).left() == 0.0
+
+
+def test_on_a_slow_machine_fewer_cuts_are_tried_and_the_choice_is_recorded(work: WorkFolder, trained: Trained) -> None:
+    search = make(work, SlimGoal(keep=0.98))
+    # A quarter of 800 s for first trainings that need 1,200 texts of 0.05 s each: three of four cuts.
+    tried = search.choose_affordable(CANDIDATES, still(800), lambda: 0.05)
+    assert tried == tuple(one for one in CANDIDATES if one.blocks != 2)
+    assert search.choose_affordable(CANDIDATES, still(1), lambda: 9.9) == tried
+
+
+@pytest.mark.parametrize(("per_text", "blocks"), [(0.001, [0, 2, 3, 4, 5]), (0.1, [0, 4, 5]), (9.0, [0, 5])])
+def test_a_static_model_and_the_deepest_cut_are_always_tried(per_text: float, blocks: list[int]) -> None:
+    assert [one.blocks for one in afford(CANDIDATES, 240.0, per_text=per_text)] == blocks

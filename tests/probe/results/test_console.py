@@ -226,7 +226,10 @@ def test_columns_are_those_asked_for_in_that_order() -> None:
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_every_column_has_a_name_that_is_known_before_the_work(kind: str) -> None:
-    names = [column.name for column in EVERY[kind]().columns()]
+    result = EVERY[kind]()
+    if isinstance(result, Leaderboard):  # sizes of stored vectors have columns where some were compared
+        result = replace(result, rows=tuple(replace(row, bits=4, bytes=48) for row in result.rows))
+    names = [column.name for column in result.columns()]
     assert len(set(names)) == len(names)
     assert {name for name in names if "@" not in name} == set(column_names(kind))
     assert not any(" " in name or "," in name for name in names)

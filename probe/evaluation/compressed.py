@@ -1,0 +1,120 @@
+"""An encoder whose documents are stored in few bytes: scored as a search over the stored vectors would score it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from probe.errors import CallError
+from probe.evaluation.composite import Composite, Joint
+from probe.evaluation.records import AdaptorFacts, StorageFacts
+from probe.layers.hookpoint import TOKENS, Hookpoint
+from probe.metrics.similarity import DOT
+from probe.metrics.vectors import Embeddings, unit
+from probe.results.row import FLOAT_BITS
+
+__all__ = ["Codec", "Compressed"]
+
+
+class Codec(Protocol):
+    """Anything that stores vectors in fewer bytes."""
+
+    def approximate(self, vectors: Embeddings) -> Embeddings:
+        """Return vectors `(N, D)` as they are after encoding and decoding."""
+
+
+@dataclass(frozen=True, eq=False)
+class Compressed:
+    """An encoder with a codec for its documents; queries stay float32, unless both sides are stored.
+
+    The similarity is the dot product with the decoded documents, as an index computes it: a cosine would need the
+    length of every decoded vector.
+
+    Attributes:
+        encoder: The encoder.
+        codec: The codec, calibrated to its documents.
+        storage: The size of a stored vector, and the texts of the calibration.
+        scaled: Whether vectors are scaled to length 1 before they are stored, as the cosine demands.
+    """
+
+    encoder: Composite
+    codec: Codec
+    storage: StorageFacts
+    scaled: bool = True
+
+    def __post_init__(self) -> None:
+        """Reject token vectors.
+
+        Raises:
+            CallError: The encoder has a vector per token.
+        """
+        tokens = [point for point in self.points if point.pooling == TOKENS]
+        if tokens:
+            raise CallError(f"'{tokens[0]}' has one vector per token: bits need one vector per text")
+
+    @property
+    def similarity(self) -> str:
+        """The dot product."""
+        return DOT
+
+    @property
+    def points(self) -> tuple[Hookpoint, ...]:
+        """The hookpoints of the encoder."""
+        return self.encoder.points
+
+    @cached_property
+    def sides(self) -> tuple[Joint, Joint]:
+        """The encoder of queries, and that of stored documents."""
+        queries, documents = self.encoder.sides
+        of_queries = self.codec if self.storage.query_bits < FLOAT_BITS else None
+        return _Side(queries, of_queries, self.scaled), _Side(documents, self.codec, self.scaled)
+
+    @cached_property
+    def exact(self) -> "tuple[Joint, Joint]":
+        """The same without the codec, for re-ranking."""
+        queries, documents = self.encoder.sides
+        return _Side(queries, None, self.scaled), _Side(documents, None, self.scaled)
+
+    @property
+    def cosine_shares(self) -> None:
+        """None: the codec comes between the hookpoints and the similarity."""
+        return None
+
+    @property
+    def adaptor(self) -> AdaptorFacts | None:
+        """The adaptor of the encoder, if any."""
+        return self.encoder.adaptor
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The notes of the encoder."""
+        return tuple(getattr(self.encoder, "notes", ()))
+
+    def __str__(self) -> str:
+        return str(self.encoder)
+
+
+@dataclass(frozen=True, eq=False)
+class _Side:
+    """One side of an encoder, perhaps with a codec."""
+
+    joint: Joint
+    codec: Codec | None
+    scaled: bool
+
+    @property
+    def points(self) -> tuple[Hookpoint, ...]:
+        """The hookpoints."""
+        return self.joint.points
+
+    @property
+    def adaptor(self) -> AdaptorFacts | None:
+        """The adaptor, if any."""
+        return self.joint.adaptor
+
+    def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
+        """Return the vectors `(N, D)` of blocks `(N, D_i)`."""
+        vectors = self.joint.join_arrays(blocks)
+        if self.scaled:
+            vectors = unit(vectors)
+        return vectors if self.codec is None else self.codec.approximate(vectors)

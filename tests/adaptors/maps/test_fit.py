@@ -17,8 +17,11 @@ import cli
 from adaptors import MapOptions, fit, fit_map, load_encoder, open_adapted
 from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.folder import About, save_adapted
-from adaptors.encoders.specs import resolve_sides
+from adaptors.encoders.specs import resolve_sides, resolve_specs
+from adaptors.fitting.data import as_several_texts
+from adaptors.maps.data import gather_map_data
 from adaptors.maps.fit import FittedMap
+from adaptors.maps.models import resolve_target
 from adaptors.modules.linear import Projection
 from probe import LoadOptions, RunOptions
 from probe.encoding.opening import open_reader
@@ -203,6 +206,17 @@ def test_the_queries_that_are_scored_are_not_read(bert: str, mpnet: str, data: P
     write_lines(other / "queries.jsonl", [json.dumps(one) for one in changed])
     first, second = (fit_map(f"{bert}@2:mean", f"{mpnet}@3:mean", str(one), options=OPTIONS) for one in (data, other))
     assert torch.equal(first.choice.map.weight, second.choice.map.weight)
+
+
+def test_few_spans_are_not_all_of_held_out_documents(
+    bert: str, mpnet: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptors.maps.data._SPAN_CHARACTERS", 600)
+    models = resolve_target(resolve_specs([f"{bert}@2:mean"], OPTIONS.load), f"{mpnet}@3:mean", OPTIONS)
+    (vectors,) = gather_map_data(models, as_several_texts(str(data)), seed=0, options=OPTIONS)
+    fit, _ = vectors.hold_out(0, documents=False)
+    assert 0 < len(vectors.spans) < 60
+    assert len(fit.spans) > len(vectors.spans) / 2
 
 
 def test_one_map_for_several_data_sets(bert: str, mpnet: str, data: Path, tmp_path: Path) -> None:

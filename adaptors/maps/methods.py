@@ -15,13 +15,12 @@ _FORMS: dict[str, Callable[[Moments], LinearMap]] = {
     "procrustes": fit_procrustes,
     "ridge": fit_ridge,
     "drawn": fit_drawn,
-    "drawn 1": lambda moments: fit_drawn(moments, 1.0),
     "drawn 10": lambda moments: fit_drawn(moments, 10.0),
 }
 # Weight of the queries and spans beside the documents.
 _SHORT_SHARES = (0.0, 0.5)
 # Factors of the transposed map that is added.
-_FACTORS = (0.0, 0.5, 1.0)
+_FACTORS = (0.0, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ __all__ = ["HeldOut", "MapData", "gather_map_data"]
 
 # About how many characters the spans of all corpora have together.
 _SPAN_CHARACTERS = 300_000
+# With as many training queries, spans made maps worse on the judgements of other training queries.
+_ENOUGH_QUERIES = 400
 # With fewer queries, their mean says nothing; with more, it hardly says more.
 _FEWEST_QUERIES, _MOST_QUERIES = 40, 400
 # Documents that are ranked for them: more only make the choice slower.
@@ -55,7 +57,7 @@ class MapData:
     Attributes:
         documents: Of the N documents.
         queries: Of training queries; never those that are scored.
-        spans: Of short parts of documents, as queries.
+        spans: Of short parts of documents, as queries; none where there are enough training queries.
         span_documents: For every span, the row of its document.
         fitted_on: Name of every data set, and the sha256 of its documents.
     """
@@ -127,7 +129,9 @@ def gather_map_data(models: MapModels, texts: Sequence[FitTexts], *, seed: int, 
         CallError: There are fewer than two documents.
     """
     corpora = {one.corpus.documents.text_hash: one.corpus for one in texts}
-    parts = [_draw_spans(corpus, _SPAN_CHARACTERS // len(corpora), seed) for corpus in corpora.values()]
+    asked = sum(len(one.train.queries) for one in texts if one.train is not None)
+    characters = 0 if asked >= _ENOUGH_QUERIES else _SPAN_CHARACTERS // len(corpora)
+    parts = [_draw_spans(corpus, characters, seed) for corpus in corpora.values()]
     spans = [FitTexts(corpus, made) for corpus, (made, _) in zip(corpora.values(), parts, strict=True) if made]
     starts = accumulate((len(corpus.documents) for corpus in corpora.values()), initial=0)
     rows = tuple(start + row for start, (_, own) in zip(starts, parts, strict=False) for row in own)
@@ -143,7 +147,7 @@ def gather_map_data(models: MapModels, texts: Sequence[FitTexts], *, seed: int, 
 
 def _draw_spans(corpus: Dataset, characters: int, seed: int) -> tuple[Dataset | None, list[int]]:
     """Return spans of a corpus as queries, and the row of the document of each; None if it is too short for any."""
-    spans = draw_spans([text for _, text in corpus.documents], characters, seed)
+    spans = draw_spans([text for _, text in corpus.documents], characters, seed) if characters else []
     if not spans:
         return None, []
     texts = Texts.number([span.text for span in spans], f"{corpus.name} (spans)")

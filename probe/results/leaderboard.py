@@ -117,7 +117,7 @@ class Leaderboard(Result):
             Column("labels", lambda row: row.labels, left=True, drop=8 if named else 1, label="labels"),
             Column("fit s", lambda row: show_number(row.fit_seconds, ".1f"), drop=9, key="fit"),
             Column("Δ pca, p", _against_pca, drop=2, key="pca"),
-            Column("of from, to", show_retention, drop=2, key="kept"),
+            Column("of from, to", show_retention, drop=1, key="kept"),
         ]
 
     def _storage_columns(self) -> list[Column]:

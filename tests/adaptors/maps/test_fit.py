@@ -219,6 +219,16 @@ def test_few_spans_are_not_all_of_held_out_documents(
     assert len(fit.spans) > len(vectors.spans) / 2
 
 
+def test_enough_training_queries_leave_spans_out(
+    bert: str, mpnet: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = resolve_target(resolve_specs([f"{bert}@2:mean"], OPTIONS.load), f"{mpnet}@3:mean", OPTIONS)
+    for enough, has_spans in ((9, True), (8, False)):
+        monkeypatch.setattr("adaptors.maps.data._ENOUGH_QUERIES", enough)
+        (vectors,) = gather_map_data(models, as_several_texts(str(data)), seed=0, options=OPTIONS)
+        assert (len(vectors.queries), bool(len(vectors.spans))) == (8, has_spans)
+
+
 def test_one_map_for_several_data_sets(bert: str, mpnet: str, data: Path, tmp_path: Path) -> None:
     more = make_dataset(tmp_path / "more", documents=60, seed=9)
     made = fit_map(bert, mpnet, [str(data), str(more)], options=OPTIONS)

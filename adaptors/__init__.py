@@ -26,6 +26,7 @@ _HOMES = {
     "fit_kind": "fitting.compare",
     "fit_map": "maps.fit",
     "fit_static": "static.fit",
+    "gate": "encoders.specs",
     "heal": "healing.heal",
     "list_losses": "finetuning.loss_list",
     "load_encoder": "encoders.specs",

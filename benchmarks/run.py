@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks import commands, cuts, engine, retrieval, smaller, workers
+from benchmarks import commands, cuts, engine, retrieval, runtimes, smaller, workers
 from benchmarks.inputs import Skipped
 from benchmarks.timing import Comparison
 
@@ -27,6 +27,7 @@ BENCHMARKS = {
     "static": smaller.static_against_model2vec,
     "static-speed": smaller.static_speed,
     "trim": smaller.trimmed_minilm,
+    "runtimes": runtimes.other_runtimes,
     "memory": commands.streaming_memory,
     "warm": commands.warm_run,
     "whole-command": engine.whole_command,

@@ -26,6 +26,7 @@ _BEFORE = {
         "probe layers minilm --save layers.json",
         "probe geometry minilm --save geometry.json",
     ),
+    "surgery pair": ("surgery cut minilm --after 0 -d docstrings --out ./minilm-static",),
     "adaptors heal": ("surgery cut minilm --after 3 --lens -d docstrings --out ./minilm-3-lens",),
 }
 

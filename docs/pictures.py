@@ -31,6 +31,7 @@ COMMANDS = {
         "adaptors rank minilm -d scifact --dims 256,128,64 --kinds pca,spectral,truncate,linear,residual "
         "--labels train --steps 100"
     ),
+    "bytes": "adaptors rank minilm -d docstrings --kinds spectral --dims 256 --bits 32,8,4,1 --bytes 96,48,24",
     "classify": "probe classify minilm",
     "similarity": "probe similarity minilm",
 }

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-# `load_encoder` and `rank` are those of adaptors, which know saved folders.
+# `gate`, `load_encoder` and `rank` are those of adaptors, which know saved folders.
 _HOMES = {name: package for package in ("probe", "surgery", "adaptors") for name in import_module(package).__all__}
 
 __all__ = list(_HOMES)

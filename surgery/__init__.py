@@ -1,4 +1,4 @@
-"""Change encoders: cut, keep chosen blocks, fuse, trim the vocabulary; save the result as a model."""
+"""Change encoders: cut, keep chosen blocks, fuse, pair, trim the vocabulary; save the result as a model."""
 
 from importlib import import_module
 from typing import Any
@@ -15,6 +15,7 @@ _HOMES = {
     "keep": "cutting.cut",
     "measure_speed": "speed",
     "open_fused": "fusing.folder",
+    "pair": "pairing.model",
     "save": "fusing.folder",
     "trim": "vocabulary.trim",
 }

@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "surgery": (
         ("cutting",),
         ("saving",),
-        ("vocabulary",),
+        ("vocabulary", "pairing"),
         ("fusing",),
         ("inspection", "scoring", "speed"),
         ("fused_module",),

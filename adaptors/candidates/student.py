@@ -41,6 +41,7 @@ class Lesson:
         texts: Texts with the full model's vectors.
         seed: Random seed.
         progress: Called at every step.
+        bias: Whether lenses have a bias.
     """
 
     full: LayerReader
@@ -48,6 +49,7 @@ class Lesson:
     texts: HealTexts
     seed: int
     progress: Progress
+    bias: bool = True
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def begin(
     scored, fitted = _draw(train, seed)
     # Cached copies of weights would outlive the blocks that are replaced.
     with torch.autocast("cpu", torch.bfloat16, enabled=is_fast(), cache_enabled=False):
-        student = add_lens(student, fitted, tokens=None, seed=seed, progress=report)
+        student = add_lens(student, fitted, tokens=None, seed=seed, bias=lesson.bias, progress=report)
         choose_start(student, lesson.exact.stack, scored, tokens=None, seed=seed, has_time=has_time, progress=report)
     return student
 

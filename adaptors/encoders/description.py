@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from probe.data.training_record import Learned, join_learned, read_learned, write_learned
+from probe.data.training_record import Learned, join_learned, name_seen, read_learned, write_learned
 from probe.errors import CallError, ModelError
 from probe.io.saved_json import Description, Part, read_description
 from probe.models.info import ModelProfile, find_files
@@ -189,12 +189,4 @@ def _learned(description: SavedDescription) -> Learned:
 
 def seen_texts(description: SavedDescription) -> tuple[tuple[str, str], ...]:
     """Return the name of every data set whose texts a fit used, and the sha256 of its documents."""
-    if description.seen is not None:
-        return description.seen
-    if not description.text_sha256:
-        return ()
-    hashes = description.text_sha256.split("+")
-    names = description.dataset.split("+") if len(hashes) > 1 else [description.dataset]
-    # If a name contains a `+`, only the hashes identify the data sets.
-    names = names if len(names) == len(hashes) else [description.dataset] * len(hashes)
-    return tuple(zip(names, hashes, strict=True))
+    return name_seen(description.seen, description.dataset, description.text_sha256)

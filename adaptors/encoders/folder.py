@@ -16,7 +16,7 @@ from adaptors.encoders.description import (
     read_adaptor,
     seen_texts,
 )
-from adaptors.encoders.st_modules import is_plain, read_top, top_modules
+from adaptors.encoders.st_modules import is_plain, is_scale_free, read_top, top_modules
 from adaptors.modules.base import Identity
 from adaptors.quantizing.quantizer import Quantizer
 from adaptors.quantizing.saved import write_quantizer
@@ -170,6 +170,7 @@ def _describe_training(encoder: AdaptedEncoder, dataset: str) -> str:
     splits = f"its {facts.labels} split" if len(facts.seen) < 2 else f"their {facts.labels} splits"
     how = "without labels" if facts.labels == "none" else f"with the relevance labels of {splits}"
     form = "a linear map" if is_plain(encoder.module) else "a network"
+    form += " without a bias" if is_scale_free(encoder.module) else ""
     needs = "" if is_plain(encoder.module) else " It needs encoder-surgery and `trust_remote_code=True`."
     return (
         f"On top is {form} to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {names} {how}; "

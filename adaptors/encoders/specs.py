@@ -18,12 +18,15 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Asymmetric, Composite
 from probe.evaluation.fusion import Fusion
+from probe.experiments import gate as known_gate
 from probe.experiments import specs as known
 from probe.experiments.given import GivenSpecs, Rankable, Readable, ResolvedSpecs
 from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import SpecParts, split_fusion, split_name, split_spec
+from probe.metrics.non_inferiority import GateGoal
 from probe.metrics.similarity import OWN
 from probe.models.options import LoadOptions
+from probe.results.gate import GateResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import MEAN
 from probe.sources.several import GivenDatasets
@@ -31,7 +34,7 @@ from probe.store.store import Store
 from surgery.fusing.folder import is_fused, open_fused
 from surgery.fusing.model import FusedModel, refuse_towers
 
-__all__ = ["load_encoder", "rank", "resolve_sides", "resolve_specs"]
+__all__ = ["gate", "load_encoder", "rank", "resolve_gate", "resolve_sides", "resolve_specs"]
 
 
 def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder:
@@ -39,8 +42,8 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Encoder
 
     Args:
         model: `[name=]model[@layer][:pooling]`, several of them joined by `+`, or the folder of a fused or an adapted
-            model, as a string or a path. Default layer: last; default pooling: the model's own. A model in memory is
-            read at its last layer, and an encoder is returned unchanged.
+            model or of a router, as a string or a path. Default layer: last; default pooling: the model's own. A model
+            in memory is read at its last layer, and an encoder is returned unchanged.
         options: How to load models given by name.
 
     Returns:
@@ -95,6 +98,27 @@ def rank(
     )
 
 
+def gate(
+    candidate: "Rankable",
+    dataset: GivenDatasets,
+    *,
+    baseline: "Rankable",
+    documents: str | None = None,
+    goal: GateGoal | None = None,
+    options: RunOptions | None = None,
+) -> GateResult:
+    """Test a candidate against a baseline, like `probe.gate`; folders of fused and adapted models are specs too."""
+    return known_gate.gate(
+        candidate,
+        dataset,
+        baseline=baseline,
+        documents=documents,
+        goal=goal,
+        options=options,
+        open_saved=_open_saved,
+    )
+
+
 def _is_saved(model: str) -> bool:
     folder = split_name(model)[1]
     return is_fused(folder) or is_adapted(folder)
@@ -134,10 +158,28 @@ def resolve_sides(
     Raises:
         CallError: One of them has several encoders, or is a map to another encoder than the other one.
     """
-    resolved = known.resolve_sides(
-        queries, documents, options, store=store, open_saved=_open_saved, similarity=similarity
+    return _check_maps(
+        known.resolve_sides(queries, documents, options, store=store, open_saved=_open_saved, similarity=similarity)
     )
-    pair = next((one for one in resolved.fusions if isinstance(one, Asymmetric)), None)
-    if pair is not None:
-        check_pair(pair, {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates})
+
+
+def resolve_gate(
+    candidate: Rankable, baseline: Rankable, documents: str | None = None, *, options: RunOptions
+) -> known_gate.GatePair:
+    """Open a candidate and a baseline, like `probe`; folders of fused and adapted models are valid, too.
+
+    Raises:
+        CallError: One of them has several encoders, or is a map to another encoder than that of the documents.
+    """
+    pair = known_gate.resolve_gate(candidate, baseline, documents, options=options, open_saved=_open_saved)
+    _check_maps(pair.resolved)
+    return pair
+
+
+def _check_maps(resolved: ResolvedSpecs) -> ResolvedSpecs:
+    """Return encoders if every map among them is beside the encoder it was fitted to."""
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    for one in resolved.fusions:
+        if isinstance(one, Asymmetric):
+            check_pair(one, readers)
     return resolved

@@ -15,7 +15,7 @@ from probe.errors import ModelError, first_line
 from surgery.saving.files import write_json
 from surgery.saving.heads import DenseLayer, TopModule, read_dense, write_dense
 
-__all__ = ["NETWORK_MODULE", "NETWORK_MODULES", "is_plain", "read_top", "top_modules"]
+__all__ = ["NETWORK_MODULE", "NETWORK_MODULES", "is_plain", "is_scale_free", "read_top", "top_modules"]
 
 # The class that sentence-transformers imports, if this package is installed and the user trusts it.
 NETWORK_MODULE = "adaptors.AdaptorModule"
@@ -27,6 +27,11 @@ _NORM_WEIGHTS = "model.safetensors"
 def is_plain(adaptor: Adaptor) -> bool:
     """Return whether an adaptor can be saved with sentence-transformers' own modules."""
     return isinstance(adaptor, Projection | Linear)
+
+
+def is_scale_free(adaptor: Adaptor) -> bool:
+    """Return whether the length of the states changes only the length of the vectors: a linear map without a bias."""
+    return isinstance(adaptor, Projection) and not adaptor.bias.any()
 
 
 def top_modules(adaptor: Adaptor, dim: int) -> tuple[TopModule, ...]:
@@ -57,13 +62,14 @@ def read_top(folders: Sequence[Path]) -> Adaptor:
             f"{folders[0].parent} has unexpected modules on top ({', '.join(kinds)}): expected an adaptor's"
         )
     dense = read_dense(folders[-1])
-    weight, bias = torch.from_numpy(dense.weight), torch.from_numpy(dense.bias)
+    weight = torch.from_numpy(dense.weight)
+    bias = torch.zeros(weight.shape[1]) if dense.bias is None else torch.from_numpy(dense.bias)
     return Projection.of(weight, bias) if len(kinds) == 1 else _read_linear(folders[0], weight, bias)
 
 
 def _dense(weight: Tensor, bias: Tensor, dim: int) -> TopModule:
-    layer = DenseLayer(weight[:, :dim].detach().numpy(), bias[:dim].detach().numpy())
-    return TopModule("Dense", partial(write_dense, layer))
+    layer = DenseLayer.of(weight[:, :dim].detach().numpy(), bias[:dim].detach().numpy())
+    return TopModule("Dense", partial(write_dense, layer), scale_free=layer.bias is None)
 
 
 def _write_norm(adaptor: Linear, folder: Path) -> None:

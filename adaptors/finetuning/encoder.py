@@ -17,7 +17,7 @@ from adaptors.encoders.st_modules import NETWORK_MODULES
 from adaptors.finetuning.two_towers import AS_PROBED, PairedModel, find_both, has_two_towers, write_pair
 from probe.encoding.hookpoints import own_pooling
 from probe.errors import CallError, ModelError, check_type, first_line
-from probe.layers.hookpoint import TOWERS, split_name, split_tower
+from probe.layers.hookpoint import TOWERS, split_name, split_route, split_tower
 from probe.layers.layer_stack import LayerStack, find_layers
 from probe.models.in_memory import name_of
 from probe.models.info import ModelFiles, find_files
@@ -31,6 +31,7 @@ from surgery.fusing.folder import FUSED_MODULES, is_fused, save
 from surgery.fusing.model import FusedModel
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.heads import OutputHead
+from surgery.saving.old_form import write_old_form
 from surgery.saving.origin import inherit
 from surgery.saving.save import write_model
 
@@ -117,6 +118,10 @@ def open_trainable(model: "Trainable", scratch: Path | None = None) -> Trainable
     whole, tower = split_tower(name)
     if tower:
         raise CallError(f"'{name}' is one tower of a model, and both are trained: use the whole model, {whole}")
+    if split_route(name)[1]:
+        raise CallError(
+            f"'{name}' is one route of a router: train the encoder it was made of, then pair it (surgery pair)"
+        )
     folder, made = Path(name), None
     if not (folder / PROVENANCE).is_file():
         if scratch is None:
@@ -227,9 +232,11 @@ def _write_base(name: str, scratch: Path) -> Path:
         model.prompts = {**(model.prompts or {}), **{side: text for side, text in prompts.items() if text}}
         model.max_seq_length = loaded.max_tokens
         model.save_pretrained(str(scratch), create_model_card=False)
+        write_old_form(scratch)
         sizes = scratch / _SIZES
-        # Otherwise only its tokenizer would have it.
-        write_json(sizes, {**json.loads(sizes.read_text(encoding="utf-8")), "max_seq_length": loaded.max_tokens})
+        known = {"do_lower_case": False, **json.loads(sizes.read_text(encoding="utf-8"))}
+        # Otherwise only its tokenizer would have it; vLLM reads it beside the other.
+        write_json(sizes, {**known, "max_seq_length": loaded.max_tokens})
         write_json(scratch / PROVENANCE, _origin(loaded))
     else:
         write_model(cut(loaded, loaded.depth), scratch, OutputHead(own_pooling(loaded)))

@@ -101,19 +101,20 @@ def principal_axes(moments: Tensor) -> tuple[Tensor, Tensor]:
     return values.flip(0).clamp(min=0).float(), (axes * signs).flip(1).float()
 
 
-def fit_lens(data: FitData, dim: int) -> Projection:
+def fit_lens(data: FitData, dim: int, *, bias: bool = True) -> Projection:
     """Map states to the final embedding by ridge regression, with the penalty by generalized cross-validation.
 
-    GCV(a) = |Y - Y_a|^2 / (N - df(a))^2 with df(a) = sum of s / (s + a) over the eigenvalues s of X'X (Golub, Heath
-    and Wahba, Technometrics 1979). The vectors are in the full model's space: queries encoded with a lens can search an
-    index built with the full model.
+    GCV(a) = |Y - Y_a|^2 / (N - df(a))^2 with df(a) = sum of s / (s + a) over the eigenvalues s of X'X, and 1 more for
+    a bias (Golub, Heath and Wahba, Technometrics 1979). The vectors are in the full model's space: queries encoded with
+    a lens can search an index built with the full model.
 
     Args:
         data: States to fit to; their targets are the final embeddings.
         dim: Dimensions to keep, at most those of the final embedding.
+        bias: Whether the map has a bias; without one, the regression goes through the origin.
 
     Returns:
-        The projection, with a bias.
+        The projection.
 
     Raises:
         CallError: The final embedding has fewer dimensions, or there are fewer than two texts.
@@ -123,27 +124,30 @@ def fit_lens(data: FitData, dim: int) -> Projection:
     states, targets = data.texts.double(), data.targets.double()
     if len(states) < 2:
         raise CallError(f"lens: cannot fit to {len(states)} text: expected at least 2")
-    mean, target_mean = states.mean(dim=0), targets.mean(dim=0)
+    # Without a bias, nothing is subtracted.
+    mean, target_mean = states.mean(dim=0) * bias, targets.mean(dim=0) * bias
     centred, wanted = states - mean, targets - target_mean
     moments, shared = centred.T @ centred, centred.T @ wanted
     # The penalty only needs float32, where the eigenvectors take a third of the time; the map needs float64.
     values, vectors = torch.linalg.eigh(moments.float())
     along = (vectors.T @ shared.float()).double().square().sum(dim=1)
-    penalty = pick_penalty(values.double().numpy(), along.numpy(), float(wanted.square().sum()), count=len(states))
+    penalty = pick_penalty(
+        values.double().numpy(), along.numpy(), float(wanted.square().sum()), free=len(states) - bias
+    )
     moments.diagonal().add_(penalty)
     weight = torch.cholesky_solve(shared, torch.linalg.cholesky(moments))
-    bias = target_mean - mean @ weight
-    return Projection.of(weight[:, :dim].float(), bias[:dim].float())
+    offset = target_mean - mean @ weight
+    return Projection.of(weight[:, :dim].float(), offset[:dim].float())
 
 
-def pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, *, count: int) -> float:
+def pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, *, free: int) -> float:
     """Return the ridge penalty with the lowest GCV, as in `fit_lens`.
 
     Args:
-        values: Eigenvalues of X'X `(D,)`, X centred; all arguments may be divided by the number of texts.
+        values: Eigenvalues of X'X `(D,)`; the first three arguments may be divided by the number of texts.
         along: Squared lengths of the projections of X'Y on its axes `(D,)`.
-        total: Squared norm of Y, centred.
-        count: Number of texts.
+        total: Sum of the squares of Y.
+        free: Number of texts, less one for a bias.
     """
     values = values.clip(min=0)
     best, chosen = np.inf, 0.0
@@ -151,8 +155,8 @@ def pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total:
     for penalty in np.maximum(_PENALTIES * values.mean(), _NOISE * values.max() + _TINY):
         shrunk = values + penalty
         residual = total - (along * (2 / shrunk - values / shrunk**2)).sum()
-        free = count - (values / shrunk).sum() - 1
-        score = residual / free**2 if free > 0 else np.inf
+        left = free - (values / shrunk).sum()
+        score = residual / left**2 if left > 0 else np.inf
         if score < best:
             best, chosen = score, penalty
     return float(chosen)

@@ -20,6 +20,7 @@ from adaptors.fitting.fitted import FittedAdaptors, compress_fitted
 from adaptors.fitting.kinds import KINDS, LENS, RECOMMENDED, check_kinds
 from adaptors.fitting.options import TrainOptions, usual_dims
 from adaptors.fitting.states import FitData, gather_states
+from adaptors.quantizing.plan import check_any
 from adaptors.quantizing.ranking import can_compress
 from probe.data.dataset import Dataset
 from probe.errors import CallError, ProbeError, TrainingError, check_number, check_type
@@ -202,6 +203,7 @@ def fit_adaptors(
     notes += [f"skipped: {reason} ({', '.join(names)})" for reason, names in skipped.items()]
     if not adapted:
         raise failed(f"no adaptor could be fitted; {'; '.join(notes)}")
+    check_any(compressed, options.storage)
     return FittedAdaptors(
         tuple(adapted), tuple(notes), several_texts(texts), tuple(compressed), ranks_float=options.storage.wants_float
     )

@@ -70,10 +70,10 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
         rotated = replace(whitened, documents=data.documents @ axes, queries=data.queries @ axes)
         epochs = _train(network, rotated, options)
         return FitResult(Projection.of(axes @ network.weight.detach()), epochs)
-    lens = fit_lens(whitened, dim)
-    network = _LinearMap(lens.weight, lens.bias)
+    lens = fit_lens(whitened, dim, bias=options.bias)
+    network = _LinearMap(lens.weight, lens.bias if options.bias else None)
     epochs = _train(network, whitened, options)
-    return FitResult(Projection.of(network.weight.detach(), network.bias.detach()), epochs)
+    return FitResult(Projection.of(network.weight.detach(), network.bias.detach()), epochs, options.bias_notes)
 
 
 def _train(network: _LinearMap, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:

@@ -190,6 +190,9 @@ def _check_kind(kind: str, labels: str, training: TrainOptions) -> None:
         raise CallError(f"'{kind}' uses no relevance labels: leave out --labels, or choose one of {having}")
     if training.loss is not None and not KINDS[kind].uses_labels:
         raise CallError(f"'{kind}' has a fixed loss: leave out --loss")
+    if not training.bias and not KINDS[kind].drops_bias:
+        having = ", ".join(name for name, one in KINDS.items() if one.drops_bias)
+        raise CallError(f"'{kind}' has no bias that can be left out: leave out --no-bias, or choose one of {having}")
 
 
 def _beside_full(resolved: ResolvedSpecs) -> ResolvedSpecs:

@@ -1,7 +1,7 @@
 """The kinds of adaptors by name, simplest first."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from adaptors.fitting.closed_form import fit_lens, fit_pca, fit_spectral, fit_truncate
 from adaptors.fitting.options import FitResult, TrainOptions
@@ -33,6 +33,7 @@ class Kind:
         maps_to_final: Whether it maps to the final embedding, and so to at most its dimensions.
         is_default: Whether it is compared by default.
         is_trained: Whether it is trained in steps rather than fitted in closed form.
+        drops_bias: Whether it is a linear map whose bias can be left out.
     """
 
     fit: Callable[[FitData, Sequence[int], TrainOptions], FitResult]
@@ -41,6 +42,7 @@ class Kind:
     maps_to_final: bool = False
     is_default: bool = True
     is_trained: bool = True
+    drops_bias: bool = False
 
 
 def _closed_form(fit: Callable[[FitData, int], Adaptor]) -> Kind:
@@ -57,6 +59,10 @@ def _network(kind: str) -> Kind:
     return Kind(fit, uses_labels=True, reads_blocks=NETWORKS[kind].widens, is_default=kind not in _ORIGINALS)
 
 
+def _fit_lens(data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
+    return FitResult(fit_lens(data, max(dims), bias=options.bias), notes=options.bias_notes)
+
+
 def _fit_distil(data: FitData, dims: Sequence[int], options: TrainOptions) -> FitResult:
     from adaptors.fitting.distil import fit_distil
 
@@ -67,8 +73,8 @@ KINDS: dict[str, Kind] = {
     "truncate": _closed_form(fit_truncate),
     PCA: _closed_form(fit_pca),
     "spectral": _closed_form(fit_spectral),
-    LENS: replace(_closed_form(fit_lens), maps_to_final=True),
-    RECOMMENDED: Kind(_fit_distil, maps_to_final=True),
+    LENS: Kind(_fit_lens, maps_to_final=True, is_trained=False, drops_bias=True),
+    RECOMMENDED: Kind(_fit_distil, maps_to_final=True, drops_bias=True),
     **{kind: _network(kind) for kind in NETWORKS},
 }
 

@@ -13,7 +13,7 @@ __all__ = ["FitResult", "TrainOptions", "usual_dims"]
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How a network is trained.
+    """How an adaptor is fitted or trained.
 
     Attributes:
         loss: One of `adaptors.fitting.losses.LOSSES`; default: the kind's own.
@@ -23,6 +23,8 @@ class TrainOptions:
         checkpoint_dir: Folder for one checkpoint per epoch; an interrupted training resumes from it.
         report_to: Experiment tracker, by its name in transformers.
         progress: Called for every step.
+        bias: Whether a linear map to the final embedding has a bias. Without one, servers read its folder that have no
+            normalization before a linear map.
     """
 
     loss: str | None = None
@@ -32,12 +34,18 @@ class TrainOptions:
     checkpoint_dir: Path | None = None
     report_to: str = "none"
     progress: Progress = silent
+    bias: bool = True
 
     def __post_init__(self) -> None:
         """Check that the numbers are in range."""
         check_number("--steps", self.steps, 1)
         check_number("--lr", self.lr, above=0)
         check_number("--seed", self.seed, 0, most=GREATEST_SEED)
+
+    @property
+    def bias_notes(self) -> tuple[str, ...]:
+        """Note for the table footer and the model card on a map without a bias."""
+        return () if self.bias else ("fitted without a bias",)
 
 
 @dataclass(frozen=True)

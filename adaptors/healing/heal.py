@@ -10,7 +10,7 @@ from adaptors.encoders.description import TrainedOn
 from adaptors.finetuning.encoder import Trainable, TrainableEncoder, open_trainable
 from adaptors.finetuning.saved import TrainingResult, Tuned, trained_files
 from adaptors.healing.held_out import Agreement
-from adaptors.healing.lens import add_lens, has_lens, has_seen, refit_lens
+from adaptors.healing.lens import add_lens, has_biased_lens, has_lens, has_seen, refit_lens
 from adaptors.healing.sample import HealSample
 from adaptors.healing.start import HealStart, choose_start, scored_rows
 from adaptors.healing.teacher import find_teacher
@@ -112,7 +112,7 @@ def heal(
     chosen = _choose_options(options, settings)
     if out is not None:
         check_out(Path(out), force)
-    student = _open_student(cut)
+    student = _open_student(cut, bias=chosen.bias)
     source = find_teacher(student, None if teacher is None else str(teacher))
     if chosen.budget is not None:
         chosen.budget.reserve = _SAVING * chosen.budget.spent() + _WRITING
@@ -158,13 +158,17 @@ def count_span_characters(options: HealOptions, teacher: ModelProfile) -> int:
     return int(min(wanted, _MOST_CHARACTERS))
 
 
-def _open_student(cut: Trainable) -> TrainableEncoder:
+def _open_student(cut: Trainable, *, bias: bool) -> TrainableEncoder:
     student = open_trainable(cut)
     if student.is_paired:
         raise CallError(
             f"'{student.name}' is a two-tower model, and healing is for text encoders: choose a cut of a text encoder"
         )
     trained_files(student, student.folder)  # fails before the training if the result could not be saved
+    if not bias and has_lens(student.folder) and has_biased_lens(student):
+        raise CallError(
+            f"'{student.name}' has an adaptor with a bias: leave out --no-bias, or heal the cut without an adaptor"
+        )
     return student
 
 
@@ -223,7 +227,8 @@ def _put_lens(cut: TrainableEncoder, texts: HealTexts, options: HealOptions) -> 
     fit_texts = unseen if len(unseen.distinct_rows()) >= _FEWEST else texts
     settings: dict[str, Any] = {"tokens": options.max_tokens, "seed": options.seed, "progress": options.progress}
     if not has_lens(cut.folder):
-        return add_lens(cut, fit_texts, **settings), f"{found}, fitted here,"
+        form = found if options.bias else f"{found} without a bias"
+        return add_lens(cut, fit_texts, bias=options.bias, **settings), f"{form}, fitted here,"
     if has_seen(cut.folder, texts):
         refit_lens(cut, fit_texts, **settings)
         return cut, f"{found}, fitted here again,"

@@ -1,6 +1,7 @@
 """A lens for a raw cut: a linear map on top of it to its teacher's vectors."""
 
 import json
+import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -29,7 +30,7 @@ from probe.encoding.chunk_states import Progress, silent
 from surgery.saving.files import write_json
 from surgery.saving.heads import DenseLayer, write_dense
 
-__all__ = ["add_lens", "find_head", "has_lens", "has_seen", "refit_lens"]
+__all__ = ["add_lens", "find_head", "has_biased_lens", "has_lens", "has_seen", "refit_lens"]
 
 _MOST_TEXTS = 2048
 _SETTINGS = "config_sentence_transformers.json"
@@ -39,6 +40,13 @@ _MODULES, _TYPE = "modules.json", "sentence_transformers.models.{}"
 def has_lens(folder: Path) -> bool:
     """Return whether an adaptor is on top of the model in a folder."""
     return is_adapted(folder) and bool(read_adaptor(folder).top)
+
+
+def has_biased_lens(encoder: TrainableEncoder) -> bool:
+    """Return whether the head of an encoder has a bias, or is none that can be fitted."""
+    index = find_head(encoder)
+    head: Any = None if index is None else encoder.model[index]
+    return head is None or bool(head.bias)
 
 
 def has_seen(folder: Path, texts: HealTexts) -> bool:
@@ -53,7 +61,7 @@ def find_head(encoder: TrainableEncoder) -> int | None:
 
     indices = [index for index, module in enumerate(encoder.model) if index and any(True for _ in module.parameters())]
     head: Any = encoder.model[indices[0]] if len(indices) == 1 and len(encoder.towers) == 1 else None
-    plain = isinstance(head, Dense) and isinstance(head.activation_function, nn.Identity) and head.bias
+    plain = isinstance(head, Dense) and isinstance(head.activation_function, nn.Identity)
     return indices[0] if plain and head.in_features == head.out_features else None
 
 
@@ -63,6 +71,7 @@ def add_lens(
     *,
     tokens: int | None,
     seed: int,
+    bias: bool = True,
     progress: Progress = silent,
 ) -> TrainableEncoder:
     """Add a map to the teacher's vectors on top of an encoder: a ridge regression, as in `surgery cut --lens`.
@@ -72,16 +81,17 @@ def add_lens(
         texts: Texts to fit it to, with their teacher's vectors.
         tokens: Maximum input length; None for the model's own.
         seed: Random seed of the sample of texts.
+        bias: Whether the map has a bias.
         progress: Called after every batch.
 
     Returns:
         The encoder with its lens.
     """
-    lens = _fit(encoder.model, texts, tokens=tokens, seed=seed, progress=progress)
+    lens = _fit(encoder.model, texts, tokens=tokens, seed=seed, bias=bias, progress=progress)
 
     def put_on(folder: Path) -> None:
         """Write the map and its description."""
-        top = _write_top(DenseLayer(lens.weight.numpy(), lens.bias.numpy()), folder)
+        top = _write_top(DenseLayer.of(lens.weight.numpy(), lens.bias.numpy()), folder)
         _describe(folder, texts, top, members=[tower.folder for tower in encoder.towers])
 
     return open_changed(encoder, put_on)
@@ -101,15 +111,16 @@ def refit_lens(
         return
     below = SentenceTransformer(modules=list(encoder.model)[:index], device="cpu")
     below.max_seq_length = encoder.model.max_seq_length
-    lens = _fit(below, texts, tokens=tokens, seed=seed, progress=progress)
     head: Any = encoder.model[index]
+    lens = _fit(below, texts, tokens=tokens, seed=seed, bias=head.bias, progress=progress)
     with torch.no_grad():
         head.linear.weight.copy_(lens.weight)
-        head.linear.bias.copy_(lens.bias)
+        if head.bias:
+            head.linear.bias.copy_(lens.bias)
 
 
 def _fit(
-    model: SentenceTransformer, texts: HealTexts, *, tokens: int | None, seed: int, progress: Progress
+    model: SentenceTransformer, texts: HealTexts, *, tokens: int | None, seed: int, bias: bool, progress: Progress
 ) -> Projection:
     """Return a map of the model's unit vectors to the teacher's, fitted to a sample of the texts."""
     rows = np.random.default_rng(seed).permutation(texts.distinct_rows())[:_MOST_TEXTS].tolist()
@@ -118,14 +129,20 @@ def _fit(
         vectors = embed_texts(model, sample, partial(progress, "lens"))
     width, targets = vectors.shape[1], texts.targets[rows]
     none, no_pairs = torch.empty(0, width), torch.empty(0, 3, dtype=torch.long)
-    return fit_lens(FitData(vectors, none, (("", width),), targets, no_pairs, "none", ()), targets.shape[1])
+    data = FitData(vectors, none, (("", width),), targets, no_pairs, "none", ())
+    return fit_lens(data, targets.shape[1], bias=bias)
 
 
 def _write_top(lens: DenseLayer, folder: Path) -> str:
-    """Append a map of unit vectors and a normalization to a folder's modules; return the map's folder."""
+    """Append a map of unit vectors and a normalization to a folder's modules; return the map's folder.
+
+    Without a bias, the vectors need no normalization before the map: a last one is taken out.
+    """
     modules = json.loads((folder / _MODULES).read_text(encoding="utf-8"))
-    is_unit = modules[-1]["type"].rpartition(".")[2] == "Normalize"
-    for name in ("Dense", "Normalize") if is_unit else ("Normalize", "Dense", "Normalize"):
+    is_unit = modules[-1]["type"] == _TYPE.format("Normalize")
+    if is_unit and lens.bias is None:
+        shutil.rmtree(folder / modules.pop()["path"], ignore_errors=True)
+    for name in ("Dense", "Normalize") if is_unit or lens.bias is None else ("Normalize", "Dense", "Normalize"):
         number = len(modules)
         path = f"{number}_{name}"
         (folder / path).mkdir()

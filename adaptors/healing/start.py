@@ -73,7 +73,7 @@ def choose_start(
     """Try starts with the teacher's last blocks, and set the encoder to the one closest to the teacher.
 
     In every start except the first, the head is a ridge regression to the teacher's vectors, regularized towards the
-    identity: `min |X W - Y|^2 + r |W - I|^2` of centred vectors.
+    identity: `min |X W - Y|^2 + r |W - I|^2` of vectors that are centred if the head has a bias.
 
     Args:
         encoder: The cut with its lens, changed in place.
@@ -160,11 +160,14 @@ def _fit_head(model: SentenceTransformer, index: int, sample: _Sample) -> Tensor
     """Fit the head to the blocks below it, and return its unit vectors `(N, F)`."""
     vectors = _embed(list(model)[:index], sample)
     given, wanted = vectors[~sample.judging], sample.targets[~sample.judging]
-    centre, target_mean = given.mean(dim=0), wanted.mean(dim=0)
+    head: Any = model[index]
+    # Without a bias, nothing is subtracted.
+    centre, target_mean = given.mean(dim=0) * head.bias, wanted.mean(dim=0) * head.bias
     apart, identity = given - centre, torch.eye(given.shape[1], dtype=torch.float64)
     gram = apart.T @ apart + _RIDGE * len(given) * identity
     weight = identity + torch.linalg.solve(gram, apart.T @ (wanted - target_mean - apart))
-    head: Any = model[index]
+    offset = target_mean - centre @ weight
     head.linear.weight.copy_(weight.T)
-    head.linear.bias.copy_(target_mean - centre @ weight)
-    return normalize(vectors @ weight + head.linear.bias.double(), dim=1)
+    if head.bias:
+        head.linear.bias.copy_(offset)
+    return normalize(vectors @ weight + offset.float().double(), dim=1)

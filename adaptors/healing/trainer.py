@@ -59,6 +59,8 @@ class HealOptions:
         spans: Whether to train on short spans of the documents, too.
         part: Number of earlier trainings of the same encoder on the same texts, whose batches are not repeated.
         sample: Whether to return a sample's vectors before and after the training, to plot their similarities.
+        bias: Whether a lens that is added has a bias. Without one, servers read the folder that have no normalization
+            before a linear map.
     """
 
     steps: int = 2000
@@ -74,6 +76,7 @@ class HealOptions:
     spans: bool = True
     part: int = 0
     sample: bool = False
+    bias: bool = True
 
     def __post_init__(self) -> None:
         """Check that the numbers are in range."""

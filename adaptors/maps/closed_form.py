@@ -111,7 +111,7 @@ def _solve(centred: Moments, penalty: float | None, explained: float = 0.0) -> T
         values, axes = torch.linalg.eigh(source)
         along = (axes.T @ centred.cross).square().sum(dim=1)
         variance = float(centred.target.trace()) - explained
-        chosen = pick_penalty(values.numpy(), along.numpy(), variance, count=centred.count)
+        chosen = pick_penalty(values.numpy(), along.numpy(), variance, free=centred.count - 1)
     else:
         chosen = max(penalty, _TINY) * float(source.trace()) / len(source)
     source.diagonal().add_(chosen)

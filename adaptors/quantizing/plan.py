@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from adaptors.quantizing.calibration import calibrate_mixed, calibrate_quantizer
 from adaptors.quantizing.quantizer import Quantizer, Signs
+from probe.errors import CallError
 from probe.evaluation.composite import Composite
 from probe.evaluation.compressed import Compressed
 from probe.evaluation.records import StorageFacts
@@ -12,7 +13,7 @@ from probe.evaluation.storage import MOST_BITS, StoragePlan
 from probe.metrics.vectors import Embeddings
 from probe.results.row import FLOAT_BITS
 
-__all__ = ["compress"]
+__all__ = ["check_any", "compress"]
 
 
 def compress(
@@ -45,6 +46,19 @@ def compress(
         if plan.rescore:
             found.append(Compressed(encoder, quantizer, replace(facts, rescore=plan.rescore), scaled))
     return found
+
+
+def check_any(found: Sequence[Compressed], plan: StoragePlan) -> None:
+    """Raise if vectors are to be compressed and no encoder can be.
+
+    Raises:
+        CallError: All sizes are too large for all encoders.
+    """
+    if plan.compresses and not found:
+        least = min(plan.sizes, default=0)
+        raise CallError(
+            f"no encoder fills {least:,} bytes: expected at most one byte per dimension; lower --bytes, or give --bits"
+        )
 
 
 def _quantizers(documents: Embeddings, plan: StoragePlan, *, unit: bool) -> list[Quantizer]:

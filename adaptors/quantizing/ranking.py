@@ -5,7 +5,7 @@ from itertools import chain
 
 import numpy as np
 
-from adaptors.quantizing.plan import compress
+from adaptors.quantizing.plan import check_any, compress
 from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import RunContext, prompted_documents, read_states
 from probe.encoding.reader import LayerReader
@@ -57,6 +57,7 @@ def compress_specs(resolved: ResolvedSpecs, dataset: Dataset, options: RunOption
         vectors = documents.join_arrays([states[point] for point in documents.points])
         seen = [(dataset.name, dataset.documents.text_hash)]
         found += compress(encoder, unit(vectors) if scaled else vectors, options.storage, seen=seen, scaled=scaled)
+    check_any(found, options.storage)
     return found
 
 

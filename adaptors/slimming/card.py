@@ -31,11 +31,11 @@ def _describe_training(result: SlimResult, best: Attempt) -> str:
     fewer = (
         f" Its vectors are on the first {dims} principal axes of the full model's, without centring." if dims else ""
     )
+    bare = "" if result.settings["bias"] or not best.candidate.blocks else " Its linear map on top has no bias."
     tokens = best.candidate.tokens
     trimmed = f" Its vocabulary has the {tokens:,} tokens that the texts need most." if tokens else ""
-    return (
-        f"{many}. The best one, {best.candidate}, was {how} the full model's vectors, without labels.{fewer}{trimmed}"
-    )
+    made = f"{many}. The best one, {best.candidate}, was {how} the full model's vectors, without labels."
+    return f"{made}{fewer}{bare}{trimmed}"
 
 
 def _describe_limits(result: SlimResult) -> str:

@@ -70,7 +70,7 @@ class Finish:
         self, result: SlimResult, best: Attempt, change: VectorChange | None, *, staged: Path, out: Path
     ) -> SlimResult:
         facts = {"goal": asdict(self.search.goal), "met": result.is_met, "unmet": result.settings["unmet"]}
-        facts |= {**asdict(best.candidate), "dims": self.options.dims}
+        facts |= {**asdict(best.candidate), "dims": self.options.dims, "bias": self.options.bias}
         title = f"{self.search.lesson.full.model.source.name}, {best.candidate}"
         add_section(staged, card_section(result, best), facts, title=title, change=change)
         publish(staged, out, force=self.options.force)
@@ -117,6 +117,7 @@ class Finish:
             "minutes": self.options.minutes,
             "dims": self.options.dims,
             "weights_dtype": self.options.weights_dtype or "float32",
+            "bias": self.options.bias,
             "seed": self.settings.seed,
             "timing": timing.words,
             "models": test.board.settings["models"][:1],

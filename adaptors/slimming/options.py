@@ -17,12 +17,15 @@ class SlimOptions:
         dims: Dimension of the model's vectors; None for the full model's.
         weights_dtype: Dtype of the saved tensors: `float16` or `bfloat16`; None for float32.
         force: Save the best candidate even if it is not shown to meet the goal, and replace an existing folder.
+        bias: Whether the linear map on top of a cut candidate has a bias. Without one, servers read the folder that
+            have no normalization before a linear map.
     """
 
     minutes: float = 4.0
     dims: int | None = None
     weights_dtype: str | None = None
     force: bool = False
+    bias: bool = True
 
     def __post_init__(self) -> None:
         """Check that the values are in range.

@@ -187,7 +187,7 @@ def _prepare(
         run.progress(f"judging queries: {step}", done, total)
 
     return Search(
-        lesson=Lesson(full, exact, texts, run.seed, run.progress),
+        lesson=Lesson(full, exact, texts, run.seed, run.progress, request.options.bias),
         judge=Judge(full, data.judging, run.ranked_by, report),
         vocabulary=vocabulary,
         work=work,

@@ -38,6 +38,13 @@ def _is_untrained(values: Mapping[str, Any]) -> bool:
     return kind is not None and not kind.is_trained
 
 
+def _keeps_bias(values: Mapping[str, Any]) -> bool:
+    from adaptors.fitting.kinds import KINDS
+
+    kind = KINDS.get(values["kind"])
+    return kind is not None and not kind.drops_bias
+
+
 def _has_own_loss(values: Mapping[str, Any]) -> bool:
     from adaptors.fitting.kinds import KINDS
 
@@ -84,6 +91,7 @@ class ScoreFlags(SampleFlags):
     Idle(("dims",), _is_map, "with a map, whose dimensions are those of the other model"),
     Idle(("bits", "bytes"), _is_map, "with a map, whose documents stay in float32"),
     Idle(("to", "map", "rank"), lambda values: not _is_map(values), "with {kind}, which stays in one model's space"),
+    Idle(("no_bias",), _keeps_bias, "with {kind}, which has no bias that can be left out"),
 )
 def fit(
     kind: Annotated[str, typer.Argument(help=_KIND_HELP, metavar="KIND")],
@@ -92,6 +100,7 @@ def fit(
     dims: FittedDims = None,
     out: OutFolder = None,
     *,
+    no_bias: option.NoBias = False,
     data: ScoreFlags,
     mapping: MapFlags,
     training: NetworkFlags,
@@ -130,6 +139,7 @@ def fit(
             seed=training.seed,
             checkpoint_dir=training.checkpoint_dir,
             report_to=training.report_to,
+            bias=not no_bias,
         ),
         similarity=data.similarity,
         drop_same_id=data.drop_same_id,

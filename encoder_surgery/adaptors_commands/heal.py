@@ -9,7 +9,7 @@ import typer
 from encoder_surgery.adaptors_commands.training_flags import Longest, OutFolder, TrainingOutput
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.idle import Idle, refuses
-from encoder_surgery.shell.options import Seed, StoreFlags, check_rate
+from encoder_surgery.shell.options import NoBias, Seed, StoreFlags, check_rate
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import name_folder
@@ -32,6 +32,7 @@ class HealFlags:
     lr: Annotated[float, flag("Peak learning rate.", callback=check_rate)] = 3e-4
     batch_size: Annotated[int, flag("Whole texts of average length per batch; more if they are short.", min=2)] = 8
     max_tokens: Longest = None
+    no_bias: NoBias = False
     seed: Seed = 0
 
 
@@ -84,4 +85,5 @@ def _read_options(training: HealFlags, output: TrainingOutput, *, steps: int, bu
         log=output.log,
         budget=budget,
         sample=output.plot is not None,
+        bias=not training.no_bias,
     )

@@ -19,8 +19,10 @@ from encoder_surgery.shell.storage import StorageFlags
 if TYPE_CHECKING:
     from adaptors.fitting.compare import FitPlan, FittedAdaptors
     from adaptors.fitting.data import FitTexts
+    from adaptors.fitting.options import TrainOptions
     from adaptors.maps.models import MapModels
     from probe.data.sampling import SampleSize
+    from probe.encoding.chunk_states import Progress
     from probe.experiments.options import RunOptions
     from probe.experiments.specs import ResolvedSpecs
     from probe.results.leaderboard import Leaderboard
@@ -80,6 +82,7 @@ class FitFlags:
         ),
     ] = None
     to: Target = None
+    no_bias: option.NoBias = False
     steps: option.Steps = 300
     metric: option.MetricNames = None
     sort: option.Sort = "mean"
@@ -104,10 +107,17 @@ class FitFlags:
             drop_same_id=self.drop_same_id,
         )
 
+    def training(self, progress: "Progress") -> "TrainOptions":
+        """Return how adaptors are fitted."""
+        from adaptors.fitting.options import TrainOptions
+
+        return TrainOptions(steps=self.steps, seed=self.seed, progress=progress, bias=not self.no_bias)
+
 
 @friendly
 @refuses(
     Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
+    Idle(("no_bias",), _none_is("drops_bias"), "with {kinds}, none of which has a bias that can be left out"),
     Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
     Idle(("dims",), _is_only_map, "with maps alone, whose dimensions are those of the other model"),
     Idle(("bits", "bytes", "rescore"), _is_only_map, "with maps alone, whose documents stay in float32"),
@@ -133,7 +143,6 @@ def rank(
     from adaptors.fitting.compare import FitPlan, rank_adaptors
     from adaptors.fitting.data import select_fit_data
     from adaptors.fitting.kinds import check_kinds
-    from adaptors.fitting.options import TrainOptions
     from adaptors.maps.models import resolve_target
 
     named = _kinds(kinds, ranking.to)
@@ -146,8 +155,7 @@ def rank(
         check_table(loaded, output, ranking.sort)
         resolved = resolve_specs(specs, options.load, options.store, similarity=ranking.similarity)
         models = resolve_target(resolved, ranking.to, options) if ranking.to else None
-        training = TrainOptions(steps=ranking.steps, seed=ranking.seed)
-        plan = FitPlan(chosen, lengths, training) if named != [_MAP] else None
+        plan = FitPlan(chosen, lengths, ranking.training(report)) if named != [_MAP] else None
         fitted = None
         if ranking.fit_on:
             sources = _load_sources(ranking.fit_on, loaded, labels=ranking.labels, size=data.size)

@@ -2,6 +2,7 @@
 
 from encoder_surgery.probe_commands.classify import classify
 from encoder_surgery.probe_commands.data import data_app
+from encoder_surgery.probe_commands.gate import gate
 from encoder_surgery.probe_commands.geometry import geometry
 from encoder_surgery.probe_commands.layers import layers
 from encoder_surgery.probe_commands.models import models
@@ -20,6 +21,7 @@ probe_app = app(
     {
         "probe layers minilm --dataset docstrings --layers 4-6 --pooling own,cls": layers,
         "probe rank minilm@6:mean minilm@5:mean minilm@6:cls --dataset docstrings": rank,
+        "probe gate minilm@6:mean+minilm@6:cls --baseline minilm --keep 0.9": gate,
         "probe models": models,
         "probe geometry minilm --dataset docstrings": geometry,
         "probe report layers.json geometry.json --out report.html": report,

@@ -115,6 +115,9 @@ WeightsDtype = Annotated[
     Literal["float32", "float16", "bfloat16"] | None,
     flag("Dtype of the saved weights, which are loaded in float32 all the same; default: as they are."),
 ]
+NoBias = Annotated[
+    bool, flag("Fit the linear map without a bias, for servers that normalize only the result.", "--no-bias")
+]
 Labels = Annotated[Literal["none", "train", "dev"], flag("Split whose relevance labels networks may be trained on.")]
 Steps = Annotated[int, flag("Maximum training steps of a network.", min=1, max=1_000_000)]
 

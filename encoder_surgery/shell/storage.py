@@ -29,7 +29,12 @@ class SizeFlags:
         """Return the sizes."""
         from probe.evaluation.storage import StoragePlan
 
-        return StoragePlan(_numbers("--bits", self.bits, "8,4,1"), _numbers("--bytes", self.bytes, "96,48"))
+        plan = StoragePlan(_numbers("--bits", self.bits, "8,4,1"), _numbers("--bytes", self.bytes, "96,48"))
+        if plan.bits and not plan.compresses:
+            raise CallError(
+                f"--bits {self.bits} compresses nothing: add fewer bits, such as {self.bits},8,4, or --bytes"
+            )
+        return plan
 
 
 @dataclass(frozen=True)

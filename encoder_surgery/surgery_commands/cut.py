@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.datasets import Splits, load_all
-from encoder_surgery.shell.idle import refuses
+from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.save_model import (
@@ -31,13 +31,14 @@ _LENS = "Add a lens: a linear map to the full model's embedding, fitted on --dat
 
 
 @friendly
-@refuses(NO_SCORING)
+@refuses(NO_SCORING, Idle(("no_bias",), lambda values: not values["lens"], "without --lens"))
 def cut(
     model: option.Model = "minilm",
     *,
     after: Annotated[int, flag("Last block to keep, counted from 1; 0: one vector per token.")],
     pooling: option.CutPooling = None,
     lens: Annotated[bool, flag(_LENS, "--lens")] = False,
+    no_bias: option.NoBias = False,
     split: Splits = None,
     folder: FolderFlags,
     loading: option.PromptFlags,
@@ -63,7 +64,7 @@ def cut(
         if not card.dataset:
             raise CallError("--lens is fitted to the texts of a data set: add --dataset, such as -d docstrings")
         spec = f"{model}@{after}{f':{pooling}' if pooling else ''}"
-        _fit_lens(spec, split, out, folder=folder, card=card, loading=loading)
+        _fit_lens(spec, split, out, bias=not no_bias, folder=folder, card=card, loading=loading)
         heal = shlex.join(["adaptors", "heal", str(out), *(part for name in card.dataset for part in ("-d", name))])
         say(f"to recover more of the full model's quality, train it towards the full model's vectors: {heal}")
         return
@@ -92,7 +93,14 @@ def _warn_of_head(changed: "CutModel") -> None:
 
 
 def _fit_lens(
-    spec: str, splits: list[str] | None, out: Path, *, folder: FolderFlags, card: CardFlags, loading: option.PromptFlags
+    spec: str,
+    splits: list[str] | None,
+    out: Path,
+    *,
+    bias: bool,
+    folder: FolderFlags,
+    card: CardFlags,
+    loading: option.PromptFlags,
 ) -> None:
     """Fit a lens on the data sets of the card, jointly, and save it with the cut."""
     from adaptors.fitting.options import TrainOptions
@@ -108,7 +116,7 @@ def _fit_lens(
         force=folder.force,
         weights_dtype=folder.weights_dtype,
         store=card.open(),
-        training=TrainOptions(seed=card.seed),
+        training=TrainOptions(seed=card.seed, bias=bias),
         similarity=card.similarity,
         drop_same_id=card.drop_same_id,
         limit=card.size,

@@ -37,6 +37,7 @@ class GoalFlags:
     max_mb: Annotated[float | None, flag("Megabytes of weights, at most; may drop tokens.")] = None
     dims: Annotated[int | None, flag("Dimension of the vectors; default: the full model's.", min=1)] = None
     weights_dtype: option.WeightsDtype = None
+    no_bias: option.NoBias = False
     minutes: Annotated[float, flag("Time of the search; the final test and saving come after it.")] = 4.0
 
     def goal(self) -> "SlimGoal":
@@ -95,7 +96,13 @@ def slim(
     folder = out or Path(f"{name_folder(model)}-slim")
     check_out(folder, output.force)
     wanted = goal.goal()
-    options = SlimOptions(minutes=goal.minutes, dims=goal.dims, weights_dtype=goal.weights_dtype, force=output.force)
+    options = SlimOptions(
+        minutes=goal.minutes,
+        dims=goal.dims,
+        weights_dtype=goal.weights_dtype,
+        force=output.force,
+        bias=not goal.no_bias,
+    )
     say(f"searching for a smaller {model}: {wanted}; {goal.minutes:g} minutes")
     run = _read_options(data, store)
     with working(steps=work_folder(folder)) as progress:

@@ -4,12 +4,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from probe.data.dataset import Dataset
+from probe.errors import ModelError, first_line
 from probe.io.saved_json import Description, Part, read_description
 
-__all__ = ["Learned", "join_learned", "read_learned", "write_learned"]
+__all__ = ["Learned", "join_learned", "name_seen", "read_fitted", "read_learned", "write_learned"]
 
 _FILE = "learned.json"
+# The description of a saved adaptor; `adaptors` reads and writes all of it.
+_ADAPTOR = "adaptor.json"
 
 
 class _Seen(Part):
@@ -24,6 +29,15 @@ class _Description(Description):
 
     labels: list[str]
     seen: list[_Seen]
+
+
+class _Fit(BaseModel):
+    """The fields of adaptor.json on the texts of the fit."""
+
+    labels: str = "none"
+    dataset: str = ""
+    text_sha256: str | None = None
+    seen: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,44 @@ def read_learned(folder: Path) -> Learned:
         return Learned()
     found = read_description(folder / _FILE, _Description)
     return Learned(tuple(found.labels), tuple((entry.name, entry.sha256) for entry in found.seen))
+
+
+def read_fitted(folder: Path) -> Learned:
+    """Return the texts and labels that the adaptor in a model folder was fitted to; empty without one.
+
+    Raises:
+        ModelError: If its description is malformed.
+    """
+    path = folder / _ADAPTOR
+    if not path.is_file():
+        return Learned()
+    try:
+        fit = _Fit.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} is malformed: {first_line(error)}") from error
+    labels = tuple(name for name in fit.labels.split("+") if name != "none")
+    return Learned(labels, name_seen(fit.seen, fit.dataset, fit.text_sha256))
+
+
+def name_seen(
+    seen: tuple[tuple[str, str], ...] | None, dataset: str, text_sha256: str | None
+) -> tuple[tuple[str, str], ...]:
+    """Return the name of every data set whose texts a fit used, and the sha256 of its documents.
+
+    Args:
+        seen: The same, if recorded; None in older folders.
+        dataset: Names, joined by `+`.
+        text_sha256: Hashes, joined by `+`.
+    """
+    if seen is not None:
+        return seen
+    if not text_sha256:
+        return ()
+    hashes = text_sha256.split("+")
+    names = dataset.split("+") if len(hashes) > 1 else [dataset]
+    # If a name contains a `+`, only the hashes identify the data sets.
+    names = names if len(names) == len(hashes) else [dataset] * len(hashes)
+    return tuple(zip(names, hashes, strict=True))
 
 
 def write_learned(learned: Learned, folder: Path) -> None:

@@ -70,6 +70,16 @@ class HookpointEncoder:
         return Hookpoint(self.reader.model.source.name, layer, name)
 
     @property
+    def layer_pooling(self) -> LayerPooling:
+        """Layer and pooling as they are read; `own` for the model's own modules."""
+        return self._layer_pooling
+
+    @property
+    def width(self) -> int:
+        """Dimension of its vectors."""
+        return self.reader.model.width_of(self._layer_pooling[1])
+
+    @property
     def similarity_fn_name(self) -> str:
         """Similarity function of its vectors, by sentence-transformers' name."""
         return self.reader.model.similarity
@@ -107,7 +117,7 @@ class HookpointEncoder:
         return encode_texts(texts, lambda found: self.reader.read(found, role, [key]).vectors[key])
 
     def __repr__(self) -> str:
-        return f"HookpointEncoder({str(self.hookpoint)!r}, width={self.reader.model.width_of(self._layer_pooling[1])})"
+        return f"HookpointEncoder({str(self.hookpoint)!r}, width={self.width})"
 
 
 class TokenEncoder:

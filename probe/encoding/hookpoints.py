@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, check_type
-from probe.layers.hookpoint import HEAD, OWN, TOKENS, Hookpoint, Layers, check_pooling, parse_layers
+from probe.layers.hookpoint import HEAD, OWN, TOKENS, Hookpoint, Layers, check_pooling
+from probe.layers.layer_numbers import parse_layers
 from probe.metrics.similarity import COSINE
 from probe.models.info import ModelProfile
 

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pydantic import TypeAdapter
 
 from probe.encoding.encoders import HookpointEncoder
-from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.hookpoints import for_similarity, select_hookpoints
+from probe.encoding.paired import PairedEncoder
 from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
 from probe.encoding.whole_reader import WholeReader, load_whole
 from probe.errors import CallError, wrong_type
 from probe.io.package_data import VECTOR_LIBRARIES, library_versions
-from probe.layers.hookpoint import OWN, TOKENS, split_fusion, split_spec
+from probe.layers.hookpoint import OWN, ROUTES, TOKENS, split_fusion, split_spec
+from probe.metrics.similarity import OWN as OWN_SIMILARITY
 from probe.models.info import ModelFacts, ModelFiles, build_profile, find_files
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_files, load_model
@@ -26,14 +28,23 @@ from probe.store.store import Store
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-__all__ = ["Openable", "as_model", "as_reader", "load_encoder", "name_reader", "open_reader"]
+__all__ = [
+    "Openable",
+    "as_model",
+    "as_reader",
+    "load_encoder",
+    "name_reader",
+    "open_model",
+    "open_reader",
+    "refuse_part",
+]
 
 # The accepted forms of a model.
-Openable: TypeAlias = "str | Path | LayerReader | LoadedModel | SentenceTransformer | HookpointEncoder"
+Openable: TypeAlias = "str | Path | LayerReader | LoadedModel | SentenceTransformer | HookpointEncoder | PairedEncoder"
 _EXPECTED = "an alias, a hub id, a folder, a SentenceTransformer, a loaded model, a LayerReader or a HookpointEncoder"
 
 
-def load_encoder(model: Openable, options: LoadOptions | None = None) -> HookpointEncoder:
+def load_encoder(model: Openable, options: LoadOptions | None = None) -> HookpointEncoder | PairedEncoder:
     """Open a hookpoint as an encoder.
 
     Args:
@@ -42,17 +53,17 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Hookpoi
         options: Load options for a model given by name.
 
     Returns:
-        The encoder; blocks above its layer do not run.
+        The encoder; blocks above its layer do not run. For a router, both its routes as a `PairedEncoder`.
 
     Raises:
         CallError: If the spec is malformed, or is not a single hookpoint with one vector per text.
         ModelError: If the model cannot be loaded.
     """
-    if isinstance(model, HookpointEncoder):
+    if isinstance(model, HookpointEncoder | PairedEncoder):
         return model
     if not isinstance(model, str | Path):
-        reader = as_reader(model, options)
-        return HookpointEncoder(reader, reader.model.depth, OWN)
+        given = as_reader(model, options)
+        return HookpointEncoder(given, given.model.depth, OWN)
     spec = str(model)
     if len(split_fusion(spec)) > 1:
         raise CallError(f"'{spec}' is a fusion, not a single hookpoint: use adaptors.load_encoder")
@@ -61,7 +72,10 @@ def load_encoder(model: Openable, options: LoadOptions | None = None) -> Hookpoi
         raise CallError(
             f"'{spec}' has one vector per token: use probe.encoding.encoders.TokenEncoder(LayerReader('{name}'), layer)"
         )
-    reader = open_reader(name, options)
+    reader = open_model(name, options)
+    if isinstance(reader, PairedEncoder):
+        refuse_part(reader, layers, pooling)
+        return reader
     points = select_hookpoints(reader.model, layers or "last", [pooling or OWN])
     if len(points) > 1:
         raise CallError(f"'{spec}' has {len(points)} layers: expected one, such as {name}@{points[-1].layer}")
@@ -79,6 +93,8 @@ def as_reader(model: Openable, options: LoadOptions | None = None, store: Store 
         return model
     if isinstance(model, HookpointEncoder):
         return model.reader
+    if isinstance(model, PairedEncoder):
+        raise CallError(f"'{model.name}' is two encoders, one for queries and one for documents: pass one of them")
     if isinstance(model, str | Path):
         return open_reader(str(model), options, store)
     loaded = model if isinstance(model, LoadedModel) else _read_object(model)
@@ -110,6 +126,46 @@ def name_reader(reader: LayerReader, name: str) -> LayerReader:
     return other
 
 
+def refuse_part(router: PairedEncoder, layers: str | None, pooling: str | None) -> None:
+    """Raise if a layer or pooling is requested of a router.
+
+    Raises:
+        CallError: If it is.
+    """
+    if layers or pooling:
+        part = (f".{layers}" if layers else "") + (f":{pooling}" if pooling else "")
+        raise CallError(
+            f"'{router.name}' is a router, whose routes have layers of their own: use it without layer and pooling, or "
+            f"name a route, such as {router.name}@query{part}"
+        )
+
+
+def open_model(
+    name: str, options: LoadOptions | None = None, store: Store | None = None, *, similarity: str = OWN_SIMILARITY
+) -> LayerReader | PairedEncoder:
+    """Open a model by alias, hub id or folder; of a router, both routes.
+
+    Args:
+        name: Alias, hub id or folder.
+        options: Load options.
+        store: Store of model facts and states, if any.
+        similarity: Similarity function of the vectors.
+
+    Returns:
+        A reader of the model; for a router with a route for queries and one for documents, an encoder of both.
+
+    Raises:
+        CallError: If the name or an option is invalid.
+        ModelError: If the files are unavailable, or its layers cannot be read.
+    """
+    files = find_files(name, options or LoadOptions())
+    if not files.routed:
+        return for_similarity(_open_files(files, store), similarity)
+    readers = [for_similarity(open_reader(f"{name}@{side}", options, store), similarity) for side in ROUTES]
+    asker, index = (HookpointEncoder(reader, reader.model.depth, OWN) for reader in readers)
+    return PairedEncoder(files.source.name, asker, index)
+
+
 def open_reader(name: str, options: LoadOptions | None = None, store: Store | None = None) -> LayerReader:
     """Open a model by alias, hub id or folder.
 
@@ -125,8 +181,16 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
         CallError: If the name or an option is invalid.
         ModelError: If the files are unavailable, or its layers cannot be read.
     """
-    options = options or LoadOptions()
-    files = find_files(name, options)
+    files = find_files(name, options or LoadOptions())
+    if files.routed:
+        raise CallError(
+            f"'{name}' is a router, with one encoder for queries and one for documents: rank it with probe rank, or "
+            f"name one of its routes, {' or '.join(f'{name}@{side}' for side in ROUTES)}"
+        )
+    return _open_files(files, store)
+
+
+def _open_files(files: ModelFiles, store: Store | None) -> LayerReader:
     reader = WholeReader if files.layerless else TowerReader if files.tower else LayerReader
     load: Callable[..., Any] = load_whole if files.layerless else load_files
     if store is None:

@@ -1,4 +1,4 @@
-"""Reader of encoders without layers, run by sentence-transformers: static embeddings, routers."""
+"""Reader of encoders without layers, run by sentence-transformers: static embeddings, routers of other routes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ import numpy as np
 
 from probe.data.images import refuse_image_files
 from probe.encoding.reader import LayerReader, LayerStates, default_prompt
+from probe.errors import ModelError, first_line
 from probe.layers.hookpoint import OWN, LayerPooling
 from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
 from probe.models.tokenization import Role, as_role
@@ -40,7 +41,7 @@ class LoadedWhole(ModelProfile):
 
 
 class WholeReader(LayerReader):
-    """Reads an encoder that has only its own vectors; routers choose the route by the text's task."""
+    """Reads an encoder that has only its own vectors; a router that is read whole picks a route by the text's task."""
 
     @cached_property
     def loaded(self) -> Any:
@@ -106,7 +107,16 @@ def load_whole(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedWhol
 
 
 def _find_facts(files: ModelFiles, pipeline: Any) -> ModelFacts:
-    width = len(pipeline.encode(["a"], task="document", prompt="", show_progress_bar=False)[0])
+    try:
+        width = [
+            len(pipeline.encode(["a"], task=task, prompt="", show_progress_bar=False)[0])
+            for task in ("query", "document")
+        ][1]
+    except Exception as error:  # routers and custom modules may raise anything
+        raise ModelError(
+            f"'{files.source.name}' has no vectors of queries and documents: sentence-transformers says "
+            f"{type(error).__name__}: {first_line(error)}"
+        ) from error
     longest = getattr(pipeline, "max_seq_length", None)
     return ModelFacts(
         depth=0,

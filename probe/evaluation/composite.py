@@ -58,10 +58,12 @@ class Asymmetric:
     Attributes:
         queries: Encoder of queries.
         documents: Encoder of documents.
+        name: Name in tables; default: both, with `>` between them.
     """
 
     queries: Composite
     documents: Composite
+    name: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Reject token vectors.
@@ -95,7 +97,7 @@ class Asymmetric:
         return next((one for one in found if one.ends), found[0] if found else None)
 
     def __str__(self) -> str:
-        return f"{self.queries} > {self.documents}"
+        return self.name or f"{self.queries} > {self.documents}"
 
 
 @dataclass(frozen=True)

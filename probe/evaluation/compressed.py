@@ -13,7 +13,7 @@ from probe.metrics.similarity import DOT
 from probe.metrics.vectors import Embeddings, unit
 from probe.results.row import FLOAT_BITS
 
-__all__ = ["Codec", "Compressed"]
+__all__ = ["Codec", "Compressed", "StoredSide"]
 
 
 class Codec(Protocol):
@@ -67,13 +67,13 @@ class Compressed:
         """The encoder of queries, and that of stored documents."""
         queries, documents = self.encoder.sides
         of_queries = self.codec if self.storage.query_bits < FLOAT_BITS else None
-        return _Side(queries, of_queries, self.scaled), _Side(documents, self.codec, self.scaled)
+        return StoredSide(queries, of_queries, self.scaled), StoredSide(documents, self.codec, self.scaled)
 
     @cached_property
     def exact(self) -> "tuple[Joint, Joint]":
         """The same without the codec, for re-ranking."""
         queries, documents = self.encoder.sides
-        return _Side(queries, None, self.scaled), _Side(documents, None, self.scaled)
+        return StoredSide(queries, None, self.scaled), StoredSide(documents, None, self.scaled)
 
     @property
     def cosine_shares(self) -> None:
@@ -95,8 +95,14 @@ class Compressed:
 
 
 @dataclass(frozen=True, eq=False)
-class _Side:
-    """One side of an encoder, perhaps with a codec."""
+class StoredSide:
+    """One side of an encoder, perhaps with a codec.
+
+    Attributes:
+        joint: The side without the codec.
+        codec: The codec, if this side is stored.
+        scaled: Whether vectors are scaled to length 1.
+    """
 
     joint: Joint
     codec: Codec | None
@@ -114,7 +120,9 @@ class _Side:
 
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
         """Return the vectors `(N, D)` of blocks `(N, D_i)`."""
-        vectors = self.joint.join_arrays(blocks)
-        if self.scaled:
-            vectors = unit(vectors)
-        return vectors if self.codec is None else self.codec.approximate(vectors)
+        return self.finish(self.joint.join_arrays(blocks))
+
+    def finish(self, vectors: Embeddings) -> Embeddings:
+        """Return vectors `(N, D)` of the side without the codec as they are after it."""
+        scaled = unit(vectors) if self.scaled else vectors
+        return scaled if self.codec is None else self.codec.approximate(scaled)

@@ -7,12 +7,9 @@ from probe.evaluation.records import Evaluation, MapEnds
 from probe.metrics.dataset_means import mean_p_values
 from probe.metrics.retrieval import Metric
 from probe.metrics.significance import Scores, paired_p_values
-from probe.results.row import Retention, Row
+from probe.results.row import Retention, Row, RowKey
 
 __all__ = ["find_retention", "join_retention"]
-
-# What tells the rows of a table apart; the encoder's name is first.
-Key = tuple[str, str | None, str, int | None]
 
 
 def find_retention(
@@ -55,8 +52,8 @@ def _share(score: float, reference: float) -> float | None:
 
 
 def join_retention(
-    rows: Mapping[Key, Mapping[str, Row]], scores: Mapping[Key, Sequence[Scores]], metric: str, *, seed: int
-) -> dict[Key, tuple[Retention, Retention]]:
+    rows: Mapping[RowKey, Mapping[str, Row]], scores: Mapping[RowKey, Sequence[Scores]], metric: str, *, seed: int
+) -> dict[RowKey, tuple[Retention, Retention]]:
     """Return what every map keeps of its models alone in the mean over several data sets.
 
     Args:
@@ -66,9 +63,9 @@ def join_retention(
         metric: The metric.
         seed: Random seed of the tests.
     """
-    alone = {key[0]: key for key in reversed([*rows]) if all(row.retention is None for row in rows[key].values())}
+    alone = {key.encoder: key for key in reversed([*rows]) if all(row.retention is None for row in rows[key].values())}
 
-    def retain(key: Key, name: str) -> Retention:
+    def retain(key: RowKey, name: str) -> Retention:
         """Compare with one of the models alone."""
         rival = alone[name]
         differences = [own - other for own, other in zip(scores[key], scores[rival], strict=False)]

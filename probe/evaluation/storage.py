@@ -8,7 +8,7 @@ from probe.evaluation.records import Evaluation, StorageFacts
 from probe.results.charts import pareto_front
 from probe.results.row import FLOAT_BITS, Row
 
-__all__ = ["MOST_BITS", "StoragePlan", "add_storage"]
+__all__ = ["MOST_BITS", "StoragePlan", "add_storage", "mark_front"]
 
 MOST_BITS = 8
 
@@ -67,10 +67,20 @@ def add_storage(rows: Sequence[Row], evaluations: Sequence[Evaluation], metric: 
         return tuple(rows)
     widths = {e.encoder: e.dim for e in evaluations if e.adaptor is None and e.storage is None}
     sized = [_add_size(row, one.storage, widths.get(one.encoder)) for row, one in zip(rows, evaluations, strict=True)]
+    return mark_front(sized, metric)
+
+
+def mark_front(rows: Sequence[Row], metric: str) -> tuple[Row, ...]:
+    """Return rows with a mark on those that no smaller row beats; rows without a size are unchanged.
+
+    Args:
+        rows: The rows, with different ranks.
+        metric: The metric of the front.
+    """
     # Rows that are ranked again need their float32 vectors, too.
-    known = [row for row in sized if row.bytes is not None and not row.rescore]
+    known = [row for row in rows if row.bytes is not None and not row.rescore]
     front = {known[place].rank for place in pareto_front([(row.bytes or 0, row.scores[metric]) for row in known])}
-    return tuple(replace(row, front=row.rank in front) if row.bytes is not None else row for row in sized)
+    return tuple(replace(row, front=row.rank in front) if row.bytes is not None else row for row in rows)
 
 
 def _add_size(row: Row, storage: StorageFacts | None, width: int | None) -> Row:

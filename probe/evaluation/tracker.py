@@ -9,7 +9,7 @@ import numpy as np
 from probe.data.dataset import Dataset
 from probe.data.texts import EqualTexts
 from probe.evaluation.composite import Composite, Joint, SimilarityChoice
-from probe.evaluation.compressed import Compressed
+from probe.evaluation.compressed import Compressed, StoredSide
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.scorers import MaxSimScorer, VectorScorer
 from probe.evaluation.text_ties import TextTies
@@ -122,20 +122,23 @@ class TopKTracker:
             states: States `(C, D)` by hookpoint; scores `(C, Q)` for tokens.
         """
         scores, samples, picked = {}, [], []
+        joined: dict[Joint, Embeddings] = {}
         for compared, scorer in self._scorers.items():
-            vectors = _join(compared[0].sides[1], states)
+            vectors = _join(compared[0].sides[1], states, joined)
             scores[compared] = scorer.compare(vectors)
             samples.append(vectors[: max(0, SAMPLE - start)].copy())
         for encoder, top in self._tops.items():
             found = [scores[compared] for compared in self._compared(encoder)]
-            picked.append(top.pick(ids, _mean(encoder.cosine_shares or (1.0,), found), self._rescore(encoder, states)))
+            picked.append(
+                top.pick(ids, _mean(encoder.cosine_shares or (1.0,), found), self._rescore(encoder, states, joined))
+            )
         return ChunkTopK(start, ids, tuple(picked), tuple(samples))
 
-    def _rescore(self, encoder: Composite, states: States) -> Embeddings | None:
+    def _rescore(self, encoder: Composite, states: States, joined: "dict[Joint, Embeddings]") -> Embeddings | None:
         """Return the exact scores `(Q, C)` of an encoder whose compressed vectors only choose the documents."""
         if not isinstance(encoder, Compressed) or encoder not in self._exact:
             return None
-        return self._exact[encoder].compare(_join(encoder.exact[1], states))
+        return self._exact[encoder].compare(_join(encoder.exact[1], states, joined))
 
     def take(self, chunk: ChunkTopK) -> None:
         """Add the top documents of a chunk, from this or another process; the order of the chunks does not matter."""
@@ -195,8 +198,14 @@ def _reads_tokens(encoder: Composite) -> bool:
     return any(point.pooling == TOKENS for point in encoder.points)
 
 
-def _join(encoder: Joint, states: States) -> Embeddings:
-    return encoder.join_arrays([states[point] for point in encoder.points])
+def _join(encoder: Joint, states: States, joined: dict[Joint, Embeddings] | None = None) -> Embeddings:
+    """Return the vectors of a side; those below a codec are kept in `joined`, for its other sizes."""
+    blocks = [states[point] for point in encoder.points]
+    if joined is None or not isinstance(encoder, StoredSide):
+        return encoder.join_arrays(blocks)
+    if encoder.joint not in joined:
+        joined[encoder.joint] = encoder.joint.join_arrays(blocks)
+    return encoder.finish(joined[encoder.joint])
 
 
 def _mean(shares: Sequence[float], cosines: Sequence[Embeddings]) -> Embeddings:

@@ -9,10 +9,11 @@ from probe.data.dataset import Dataset
 from probe.encoding.encoders import HookpointEncoder, TokenEncoder
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import Openable, as_reader, name_reader
+from probe.encoding.paired import PairedEncoder
 from probe.encoding.protocols import Encoder, LateEncoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError, wrong_type
-from probe.evaluation.composite import Composite
+from probe.evaluation.composite import Asymmetric, Composite
 from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.experiments.options import RunOptions
@@ -34,6 +35,7 @@ __all__ = [
     "Spec",
     "as_specs",
     "name_baseline",
+    "open_pair",
     "with_readers",
 ]
 
@@ -146,6 +148,8 @@ def _name_spec(spec: str, name: str) -> str:
 def _open_object(given: Any, name: str | None) -> OpenedEncoder | OtherEncoder:
     if isinstance(given, HookpointEncoder | TokenEncoder):
         return OpenedEncoder((given.reader,), Fusion((given.hookpoint,)))
+    if isinstance(given, PairedEncoder):
+        return open_pair(given)
     if isinstance(given, Readable):
         return OpenedEncoder(given.readers, given.composite)
     if isinstance(given, LayerReader | LoadedModel):
@@ -156,6 +160,12 @@ def _open_object(given: Any, name: str | None) -> OpenedEncoder | OtherEncoder:
         return _open_model(given) if _is_sentence_transformer(given) else OtherEncoder(name or _name_of(given), given)
     except ModelError:  # without layers, it is scored by its own vectors
         return OtherEncoder(name or _name_of(given), given)
+
+
+def open_pair(pair: PairedEncoder) -> OpenedEncoder:
+    """Return two encoders in the form that is scored from their models' states."""
+    sides = [Fusion((encoder.hookpoint,)) for encoder in (pair.queries, pair.documents)]
+    return OpenedEncoder(pair.readers, Asymmetric(*sides, name=pair.name))
 
 
 def _is_sentence_transformer(given: object) -> bool:

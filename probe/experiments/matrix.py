@@ -10,6 +10,7 @@ import numpy as np
 from probe.data.dataset import Dataset
 from probe.errors import CallError, did_you_mean
 from probe.evaluation.retention import join_retention
+from probe.evaluation.storage import mark_front
 from probe.experiments.datasets import run_datasets
 from probe.experiments.provenance import differing_settings, join_dataset_settings, join_model_settings
 from probe.metrics.dataset_means import (
@@ -23,6 +24,7 @@ from probe.metrics.significance import CONFIDENCE, Scores
 from probe.results.formats import join_lines
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.matrix import MEAN, DatasetMatrix
+from probe.results.row import RowKey
 from probe.sources.several import refuse_equal
 
 __all__ = ["check_sort", "join_leaderboards", "rank_datasets", "shared_rows"]
@@ -34,9 +36,6 @@ _GENERAL = (
 )
 _UNTESTED = "none, because saved results lack the scores of single queries: rank the data sets in one command"
 _TOO_FEW = f"not shown: {{count}} data sets say nothing of others (from {FEWEST_SETS} on)"
-
-# What tells the rows of a table apart: encoder, adaptor, labels, dimension.
-Key = tuple[str, str | None, str, int | None]
 
 
 @dataclass(frozen=True)
@@ -109,27 +108,25 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
     if differing := differing_settings({name: board.settings for name, board in boards.items()}):
         raise CallError(f"results cannot be joined: they differ in {'; '.join(differing)}")
     check_sort(sort, boards)
-    found = {name: {_key(row): number for number, row in enumerate(board.rows)} for name, board in boards.items()}
+    found = {name: {row.key: number for number, row in enumerate(board.rows)} for name, board in boards.items()}
     keys = shared_rows(list(boards.values()))
     if not keys:
         raise CallError("results cannot be joined: no encoder is on every data set")
     baselines = {name: _baseline_row(board) for name, board in boards.items()}
     aligned = {key: _align(boards, {name: rows[key] for name, rows in found.items()}, baselines) for key in keys}
     metric = str(next(iter(boards.values())).settings["metric"])
-    rows = _rank(_mean_rows(aligned, metric, seed), metric, sort)
-    missing = [
-        _describe_key(key) for key in dict.fromkeys(key for rows in found.values() for key in rows) if key not in keys
-    ]
+    rows = mark_front(_rank(_mean_rows(aligned, metric, seed), metric, sort), metric)
+    missing = [str(key) for key in dict.fromkeys(key for rows in found.values() for key in rows) if key not in keys]
     board = next(iter(boards.values()))
     settings = _join_settings(boards, aligned, sort=sort, seed=seed, missing=missing)
     examples = {name: one.examples for name, one in boards.items() if one.examples is not None}
     return DatasetMatrix(board.command, board.created, settings, rows, set_examples=examples)
 
 
-def shared_rows(boards: Sequence[Leaderboard]) -> list[Key]:
+def shared_rows(boards: Sequence[Leaderboard]) -> list[RowKey]:
     """Return what tells the rows apart that are in all of some leaderboards, in the order of the first."""
-    others = [{_key(row) for row in board.rows} for board in boards[1:]]
-    return [key for key in map(_key, boards[0].rows) if all(key in rows for rows in others)]
+    others = [{row.key for row in board.rows} for board in boards[1:]]
+    return [key for key in (row.key for row in boards[0].rows) if all(key in rows for rows in others)]
 
 
 def check_sort(sort: str, names: Sequence[str] | Mapping[str, Any]) -> None:
@@ -156,17 +153,6 @@ def _refuse_repeated(boards: Mapping[str, Leaderboard]) -> None:
     refuse_equal({name: (one["text_sha256"], one["qrels_sha256"]) for name, one in data.items()})
 
 
-def _key(row: Row) -> Key:
-    return row.encoder, row.adaptor, row.labels, row.dim
-
-
-def _describe_key(key: Key) -> str:
-    encoder, adaptor, labels, dim = key
-    if adaptor is None:
-        return encoder
-    return f"{encoder} with {adaptor}{'' if labels == 'none' else f' (labels {labels})'} at {dim}"
-
-
 def _baseline_row(board: Leaderboard) -> int | None:
     """Return the number of the row that the others are tested against."""
     return next(iter(sorted(board.emphasized())), None)
@@ -187,7 +173,7 @@ def _align(
     return _Aligned(rows, tuple(scores), () if is_baseline else tuple(differences))
 
 
-def _mean_rows(aligned: Mapping[Key, _Aligned], metric: str, seed: int) -> list[Row]:
+def _mean_rows(aligned: Mapping[RowKey, _Aligned], metric: str, seed: int) -> list[Row]:
     """Return the rows of the means, with intervals and tests where the scores of the queries are known."""
     tested = {key: one for key, one in aligned.items() if one.differences}
     intervals = _apply(mean_intervals, {key: one.scores for key, one in aligned.items() if one.scores}, seed)
@@ -210,8 +196,8 @@ def _mean_rows(aligned: Mapping[Key, _Aligned], metric: str, seed: int) -> list[
 
 
 def _apply(
-    statistic: Callable[[Sequence[Scores], int], Sequence[Any]], values: Mapping[Key, Sequence[Scores]], seed: int
-) -> dict[Key, Any]:
+    statistic: Callable[[Sequence[Scores], int], Sequence[Any]], values: Mapping[RowKey, Sequence[Scores]], seed: int
+) -> dict[RowKey, Any]:
     """Return a statistic of rows that are stacked per data set, so that all share the same resamples."""
     if not values:
         return {}
@@ -219,13 +205,13 @@ def _apply(
     return dict(zip(values, statistic(stacked, seed), strict=True))
 
 
-def _compare_with_pca(aligned: Mapping[Key, _Aligned], seed: int) -> dict[Key, float | None]:
+def _compare_with_pca(aligned: Mapping[RowKey, _Aligned], seed: int) -> dict[RowKey, float | None]:
     """Return the p-value of every other adaptor against PCA for the same encoder and dimension."""
-    rivals = {(key[0], key[3]): one for key, one in aligned.items() if key[1] == PCA}
-    found: dict[Key, Sequence[Scores]] = {}
+    rivals = {(key.encoder, key.dim, key.stored): one for key, one in aligned.items() if key.adaptor == PCA}
+    found: dict[RowKey, Sequence[Scores]] = {}
     for key, one in aligned.items():
-        rival = rivals.get((key[0], key[3]))
-        if key[1] not in (None, PCA) and rival is not None and one.scores and rival.scores:
+        rival = rivals.get((key.encoder, key.dim, key.stored))
+        if key.adaptor not in (None, PCA) and rival is not None and one.scores and rival.scores:
             found[key] = [own - other for own, other in zip(one.scores, rival.scores, strict=True)]
     return _apply(mean_p_values, found, seed)
 
@@ -263,7 +249,12 @@ def _rank(rows: Sequence[Row], metric: str, sort: str) -> tuple[Row, ...]:
 
 
 def _join_settings(
-    boards: Mapping[str, Leaderboard], aligned: Mapping[Key, _Aligned], *, sort: str, seed: int, missing: Sequence[str]
+    boards: Mapping[str, Leaderboard],
+    aligned: Mapping[RowKey, _Aligned],
+    *,
+    sort: str,
+    seed: int,
+    missing: Sequence[str],
 ) -> dict[str, Any]:
     several = {name: board.settings for name, board in boards.items()}
     first = next(iter(several.values()))
@@ -281,7 +272,7 @@ def _join_settings(
     }
 
 
-def _mean_statistics(aligned: Mapping[Key, _Aligned], names: Sequence[str]) -> dict[str, Any]:
+def _mean_statistics(aligned: Mapping[RowKey, _Aligned], names: Sequence[str]) -> dict[str, Any]:
     """Return how the means were tested, and which differences the queries can show."""
     tested = [one.differences for one in aligned.values() if one.differences]
     general = _GENERAL if len(names) >= FEWEST_SETS else _TOO_FEW.format(count=len(names))

@@ -31,9 +31,9 @@ from probe.metrics.retrieval import Metric
 from probe.metrics.significance import bootstrap_intervals, paired_p_values
 from probe.metrics.similarity import COSINE, OWN
 from probe.models.info import ModelProfile
-from probe.results.grids import Reading
 from probe.results.leaderboard import PCA, Leaderboard, Row
 from probe.results.query_examples import Examples, choose_examples
+from probe.results.row import Reading
 
 __all__ = ["Candidate", "OtherEncoder", "rank_candidates"]
 
@@ -238,7 +238,7 @@ def _build_rows(
     for index, evaluation in enumerate(ordered):
         row = _build_row(evaluation, rank=index + 1, reference=frozen.flops)
         row = replace(row, ci95=intervals[index], retention=kept.get(index))
-        if evaluation.adaptor is None:
+        if evaluation.adaptor is None and evaluation.storage is None:
             row = replace(row, published=published.get(evaluation.encoder))
         if evaluation is not frozen:
             row = replace(row, delta=float((scores[index] - reference).mean()), p_value=p_values[index])

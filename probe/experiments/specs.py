@@ -5,8 +5,9 @@ from dataclasses import replace
 from itertools import chain, product
 
 from probe.data.dataset import Dataset
-from probe.encoding.hookpoints import for_similarity, select_hookpoints
-from probe.encoding.opening import open_reader
+from probe.encoding.hookpoints import select_hookpoints
+from probe.encoding.opening import open_model, refuse_part
+from probe.encoding.paired import PairedEncoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.composite import Asymmetric, Composite
@@ -21,6 +22,7 @@ from probe.experiments.given import (
     Spec,
     as_specs,
     name_baseline,
+    open_pair,
     with_readers,
 )
 from probe.experiments.matrix import rank_datasets
@@ -170,7 +172,7 @@ def _open_groups(
 ) -> tuple[dict[str, LayerReader], list[list[Composite]]]:
     """Return readers by their names in tables, with every model opened once, and the encoders of every spec."""
     readers: dict[str, LayerReader] = {}
-    named: dict[str, LayerReader] = {}
+    named: dict[str, LayerReader | PairedEncoder] = {}
     groups: list[list[Composite]] = []
     for spec in specs:
         parts = [split_spec(part) for part in split_fusion(spec)] if isinstance(spec, str) else []
@@ -180,11 +182,29 @@ def _open_groups(
             groups.append([opened.encoder])
             continue
         for model in dict.fromkeys(part.model for part in parts if part.model not in named):
-            named[model] = for_similarity(open_reader(model, options, store), similarity)
-        readers = with_readers(readers, [named[part.model] for part in parts])
-        points = _cross([_expand(part, named[part.model].model, tokens) for part in parts])
+            named[model] = open_model(model, options, store, similarity=similarity)
+        used = [named[part.model] for part in parts]
+        pair = next((model for model in used if isinstance(model, PairedEncoder)), None)
+        if pair is not None:
+            _refuse_parts(pair, parts)
+            readers = with_readers(readers, pair.readers)
+            groups.append([open_pair(pair).encoder])
+            continue
+        single = [model for model in used if isinstance(model, LayerReader)]
+        readers = with_readers(readers, single)
+        points = _cross([_expand(part, reader.model, tokens) for part, reader in zip(parts, single, strict=True)])
         groups.append([Fusion(several) for several in points])
     return readers, groups
+
+
+def _refuse_parts(pair: PairedEncoder, parts: Sequence[SpecParts]) -> None:
+    """Reject layers, poolings and fusions of a router as a whole."""
+    if len(parts) > 1:
+        raise CallError(
+            f"'{pair.name}' is a router, with different encoders for queries and documents: fuse one of its routes, "
+            f"such as {pair.name}@document"
+        )
+    refuse_part(pair, parts[0].layers, parts[0].pooling)
 
 
 def _find_opened(
@@ -227,20 +247,25 @@ def resolve_sides(
     store: Store | None = None,
     open_saved: OpenSaved | None = None,
     similarity: str = OWN,
+    baseline: str | None = None,
 ) -> ResolvedSpecs:
     """Open an encoder for queries and one for documents, ranked as a pair and individually.
 
-    The baseline is the documents' encoder on both sides.
+    The baseline is the documents' encoder on both sides. If another is given, only the pair and that one are ranked.
 
     Raises:
         CallError: If one of them has several encoders.
     """
-    readers, groups = _open_groups([documents, queries], options, store, open_saved=open_saved, similarity=similarity)
-    for spec, encoders in zip((documents, queries), groups, strict=True):
+    specs = [documents, queries, *([] if baseline is None else [baseline])]
+    readers, groups = _open_groups(specs, options, store, open_saved=open_saved, similarity=similarity)
+    for spec, encoders in zip(specs, groups, strict=True):
         if len(encoders) != 1:
             raise CallError(f"'{spec}' has {len(encoders)} encoders: expected one per side")
-    (index,), (asker,) = groups
-    return _gather_up(readers, list(dict.fromkeys([index, asker, Asymmetric(asker, index)])), index)
+    (index,), (asker,), *others = groups
+    pair = Asymmetric(asker, index)
+    if others:
+        return _gather_up(readers, [others[0][0], pair], others[0][0])
+    return _gather_up(readers, list(dict.fromkeys([index, asker, pair])), index)
 
 
 def _points_of(name: str, alone: Sequence[Composite | RunFusion]) -> tuple[Hookpoint, ...]:

@@ -1,7 +1,9 @@
 """The files of a model folder that determine its vectors: its modules, and the input of its store key."""
 
+import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from probe.io.safetensors_files import check_pointer, list_weights
 
 __all__ = [
     "ADAPTER_CONFIG",
+    "Route",
     "SavedModule",
     "code_repositories",
     "file_set",
@@ -19,6 +22,7 @@ __all__ = [
     "list_modules",
     "read_modules",
     "read_object",
+    "read_routes",
     "weight_files",
 ]
 
@@ -26,6 +30,7 @@ ADAPTER_CONFIG = "adapter_config.json"
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 _ROUTER_CONFIGS = ("router_config.json", "config.json")
 _ROUTERS = ("Router", "Asym")
+_SIDES = ("query", "document")
 
 # Files of model folders that no vector depends on: texts, weights of other frameworks, leftovers of training.
 _WORDS = ("readme", "license", "licence", "notice", "citation", "changelog", "usage", "modelcard", "model_card")
@@ -36,7 +41,7 @@ _NEEDLESS_SUFFIXES = """
 """
 _NEEDLESS_NAMES = """
     trainer_state.json training_args.json all_results.json train_results.json eval_results.json
-    generation_config.json requirements.txt surgery.json learned.json
+    generation_config.json requirements.txt surgery.json learned.json data_config.json
 """
 # Folders outside the modules that tokenizers read.
 _TEMPLATES = "additional_chat_templates"
@@ -65,6 +70,19 @@ class SavedModule:
     def of_package(self) -> bool:
         """Return whether the class belongs to this package (loaded by `adaptors`)."""
         return self.type.startswith(("adaptors.", "surgery."))
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of a router.
+
+    Attributes:
+        name: Its name in the router.
+        modules: The modules its texts pass through: its own, and those after the router.
+    """
+
+    name: str
+    modules: tuple[SavedModule, ...]
 
 
 def read_modules(folder: Path) -> tuple[SavedModule, ...]:
@@ -105,10 +123,65 @@ def _with_routes(folder: Path, module: SavedModule) -> Iterator[SavedModule]:
     yield module
     if module.name not in _ROUTERS:
         return
-    config = next((found for name in _ROUTER_CONFIGS if (found := read_object(module.folder / name))), {})
-    types = config.get("types")
-    for inner, inner_kind in (types if isinstance(types, dict) else {}).items():
+    for inner, inner_kind in _dict_of(_router_config(module), "types").items():
         yield from _with_routes(folder, _module(folder, str(inner_kind), str(Path(module.path, inner))))
+
+
+def _router_config(router: SavedModule) -> dict[str, Any]:
+    return next((found for name in _ROUTER_CONFIGS if (found := read_object(router.folder / name))), {})
+
+
+def _dict_of(config: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = config.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def read_routes(folder: Path) -> dict[str, Route]:
+    """Return the routes of a router's queries and documents, as `query` and `document`.
+
+    Empty if the folder does not begin with a router, if both take the same route or one takes none, and for routers
+    inside routers; sentence-transformers reads those as a whole.
+
+    Raises:
+        ModelError: If modules.json or the router's config is malformed.
+    """
+    modules = read_modules(folder)
+    if not modules or modules[0].name not in _ROUTERS:
+        return {}
+    config, (router, *later) = _router_config(modules[0]), modules
+    types, structure = _dict_of(config, "types"), _dict_of(config, "structure")
+    mappings = _read_mappings(_dict_of(_dict_of(config, "parameters"), "route_mappings"))
+    names = {side: _pick_route(side, structure, mappings) for side in _SIDES}
+    found = {
+        side: Route(name, (*_route_modules(folder, router, structure.get(name), types=types), *later))
+        for side, name in names.items()
+    }
+    inner = [module for route in found.values() for module in route.modules]
+    apart = names["query"] != names["document"] and all(len(route.modules) > len(later) for route in found.values())
+    return found if apart and not any(module.name in _ROUTERS for module in inner) else {}
+
+
+def _read_mappings(mappings: Mapping[str, Any]) -> dict[Any, str]:
+    """Return a router's mappings by (task, modality), which its config has as text."""
+    found: dict[Any, str] = {}
+    for key, name in mappings.items():
+        with suppress(ValueError, SyntaxError, TypeError):  # sentence-transformers ignores what it cannot read
+            found[ast.literal_eval(key)] = str(name)
+    return found
+
+
+def _pick_route(side: str, structure: Mapping[str, Any], mappings: Mapping[Any, str]) -> str:
+    """Return the name of the route that sentence-transformers picks for texts of a side; empty if there is none."""
+    keys = ((side, "text"), (side, None), (None, "text"), (None, None))
+    mapped = next((mappings[key] for key in keys if key in mappings), None)
+    return mapped or next((name for name in (side, "text") if name in structure), "")
+
+
+def _route_modules(
+    folder: Path, router: SavedModule, names: Any, *, types: Mapping[str, Any]
+) -> tuple[SavedModule, ...]:
+    listed = [str(name) for name in names] if isinstance(names, list) else []
+    return tuple(_module(folder, str(types.get(name, "")), str(Path(router.path, name))) for name in listed)
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -154,13 +227,14 @@ def file_set(folder: Path) -> list[Path]:
     return [*sorted(inside), *code]
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """Return the weight files of the model's modules and of an adapter on top of them.
+def weight_files(folder: Path, modules: Sequence[SavedModule] | None = None) -> list[Path]:
+    """Return the weight files of the model's modules and of an adapter on top of them; or of some of its modules.
 
     Raises:
         ModelError: If a config file is malformed.
     """
-    return list(dict.fromkeys(path for part in _module_folders(folder) for path in _weights_of(part, folder)))
+    parts = _module_folders(folder) if modules is None else [module.folder for module in modules]
+    return list(dict.fromkeys(path for part in parts for path in _weights_of(part, folder)))
 
 
 def _weights_of(part: Path, folder: Path) -> list[Path]:

@@ -77,13 +77,17 @@ class ModelKind:
             raise ModelError(f"'{name}' {self.refusal.replace('{name}', name)}")
 
 
-def kind_of(folder: Path) -> ModelKind:
+def kind_of(folder: Path, modules: Sequence[SavedModule] | None = None) -> ModelKind:
     """Return the kind of model in a folder, without loading it.
+
+    Args:
+        folder: The folder.
+        modules: Its modules; those of a route for the kind of model that its texts pass through.
 
     Raises:
         ModelError: If a config file is malformed.
     """
-    modules = list_modules(folder)
+    modules = list_modules(folder) if modules is None else modules
     transformer = modules[0].folder if modules else folder
     config = read_object(transformer / "config.json")
     return (

@@ -2,17 +2,17 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import NamedTuple
 
-from probe.errors import CallError, check_type, wrong_type
+from probe.errors import CallError, check_type
 
 __all__ = [
     "HEAD",
     "OWN",
     "POOLING_NAMES",
+    "ROUTES",
     "TOKENS",
     "TOWERS",
     "Hookpoint",
@@ -21,9 +21,9 @@ __all__ = [
     "SpecParts",
     "check_pooling",
     "model_of",
-    "parse_layers",
     "split_fusion",
     "split_name",
+    "split_route",
     "split_spec",
     "split_tower",
 ]
@@ -38,6 +38,8 @@ HEAD = "head"
 OWN = "own"
 # The towers of a two-tower model, as in `clip@image`.
 TOWERS = ("image", "text")
+# The routes of a router, as in `./pair@query`.
+ROUTES = ("query", "document")
 
 # A layer and a pooling of one model.
 LayerPooling = tuple[int, str]
@@ -52,8 +54,8 @@ _NAME = re.compile(r"\w[\w.-]*")
 _LAYERS = re.compile(r"last|all|[0-9]+|[0-9]+-[0-9]+|[0-9]+(,[0-9]+)+")
 # A hub model at a commit, branch or tag; the revision contains a letter and does not look like a tower.
 _AT_REVISION = re.compile(r"\w[\w.-]*/[\w.-]+@(?=.*[A-Za-z]|[0-9]{40}$)\w[\w./-]*")
-# After the at sign: a tower, a layer of a tower, or a layer of a single-tower model.
-_TOWER_LAYERS = re.compile(rf"({'|'.join(TOWERS)})(?:\.(.*))?")
+# After the at sign: a tower or a route, a layer of one, or a layer of any other model.
+_PART_LAYERS = re.compile(rf"({'|'.join((*TOWERS, *ROUTES))})(?:\.(.*))?")
 
 
 class SpecParts(NamedTuple):
@@ -100,9 +102,10 @@ def split_spec(spec: str) -> SpecParts:
     """Split `[name=]model[@layers][:pooling]`, reading from the right.
 
     Args:
-        spec: One hookpoint. The name of an existing folder is taken as a whole. Layers of a tower are written
-            `clip@image.5`; the tower is part of the model (`clip@image`), as are the revision of a hub model
-            (`owner/name@v1.0`) and a name given to it (`mine=clip@image`).
+        spec: One hookpoint. The name of an existing folder is taken as a whole. Layers of a tower or of a router's
+            route are written `clip@image.5` and `./pair@query.5`; the tower or route is part of the model
+            (`clip@image`), as are the revision of a hub model (`owner/name@v1.0`) and a name given to it
+            (`mine=clip@image`).
 
     Returns:
         The parts, with the model unresolved.
@@ -130,34 +133,43 @@ def _split_layers(spec: str) -> tuple[str, str | None]:
     head, at, tail = spec.rpartition("@")
     if not at or os.path.isdir(spec) or any(mark in tail for mark in "/\\") or _names_revision(spec, tail):
         return spec, None
-    tower = _TOWER_LAYERS.fullmatch(tail)
-    if tower and head:
-        head, tail = f"{head}@{tower[1]}", tower[2]
+    part = _PART_LAYERS.fullmatch(tail)
+    if part and head:
+        head, tail = f"{head}@{part[1]}", part[2]
     if tail is not None and not _LAYERS.fullmatch(tail):
         raise CallError(
             f"invalid layer '{tail}' in '{spec}': expected a number, last, all, 0-5 or 1,3,5 (image.5 or text.5 for "
-            "a two-tower model)"
+            "a two-tower model, query.5 or document.5 for a router)"
         )
     return head, tail
 
 
 def _names_revision(spec: str, tail: str) -> bool:
     """Return whether a spec ends in the revision of a hub model, as in `owner/name@v1.0`."""
-    layer = tail in ("last", "all") or _TOWER_LAYERS.fullmatch(tail)
+    layer = tail in ("last", "all") or _PART_LAYERS.fullmatch(tail)
     return not layer and _AT_REVISION.fullmatch(spec) is not None
 
 
 def model_of(spec: str) -> str:
-    """Return the model of a hookpoint with an explicit layer: `minilm` for `minilm@5:mean`, or its tower."""
+    """Return the model of a hookpoint with an explicit layer: `minilm` for `minilm@5:mean`; or its tower or route."""
     model, _, rest = spec.rpartition("@")
-    tower = _TOWER_LAYERS.fullmatch(rest.partition(":")[0])
-    return f"{model}@{tower[1]}" if tower else model
+    part = _PART_LAYERS.fullmatch(rest.partition(":")[0])
+    return f"{model}@{part[1]}" if part else model
 
 
 def split_tower(name: str) -> tuple[str, str | None]:
     """Return a model's name and its tower, if given (`clip@image`); the name of an existing folder is not split."""
-    model, _, tower = name.rpartition("@")
-    return (model, tower) if model and tower in TOWERS and not os.path.isdir(name) else (name, None)
+    return _split_part(name, TOWERS)
+
+
+def split_route(name: str) -> tuple[str, str | None]:
+    """Return a router's name and its route, if given (`./pair@query`); the name of an existing folder is not split."""
+    return _split_part(name, ROUTES)
+
+
+def _split_part(name: str, parts: Sequence[str]) -> tuple[str, str | None]:
+    model, _, part = name.rpartition("@")
+    return (model, part) if model and part in parts and not os.path.isdir(name) else (name, None)
 
 
 def split_fusion(spec: str) -> list[str]:
@@ -203,47 +215,13 @@ def check_pooling(name: str, tokens: bool = False) -> str:
     raise CallError(f"unknown pooling '{name}': expected one of {', '.join(names)} (or own)")
 
 
-def parse_layers(layers: Layers, depth: int) -> tuple[int, ...]:
-    """Parse `all`, `last`, `3`, `0-5` or `1,3,5`, or numbers, into unique layers from 0 to `depth`, ascending.
-
-    Raises:
-        CallError: If the list is invalid, or a layer is outside 0..depth.
-    """
-    text = re.sub(r"\s*([,-])\s*", r"\1", _write_layers(layers).strip())
-    if text == "all":
-        return tuple(range(depth + 1))
-    return tuple(sorted({layer for part in text.split(",") for layer in _parse_range(part, depth)}))
-
-
-def _write_layers(layers: Layers) -> str:
-    if isinstance(layers, str):
-        return layers
-    numbers = list(layers) if isinstance(layers, Iterable) else [layers]
-    if not all(isinstance(number, Integral) for number in numbers):
-        raise wrong_type("layers", layers, "all, last, a number, 0-5 or 1,3,5, or a list of numbers")
-    return ",".join(map(str, numbers))
-
-
-def _parse_range(part: str, depth: int) -> range:
-    if part == "last":
-        return range(depth, depth + 1)
-    bounds = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", part)
-    if bounds is None:
-        raise CallError(f"invalid layer '{part}': expected all, last, a number, 0-5 or 1,3,5")
-    first, last = int(bounds[1]), int(bounds[2] or bounds[1])
-    if last < first:
-        raise CallError(f"descending range '{part}' of layers: use {last}-{first}")
-    if last > depth:
-        raise CallError(f"layer {last} is out of range: the model has layers 0 to {depth} (0 = the embeddings)")
-    return range(first, last + 1)
-
-
 @dataclass(frozen=True)
 class Hookpoint:
     """A place where an embedding is read.
 
     Attributes:
-        model: Alias, hub id or folder, as given, or the name given to it; `clip@image` for one tower.
+        model: Alias, hub id or folder, as given, or the name given to it; `clip@image` for one tower, `./pair@query`
+            for one route.
         layer: The `hidden_states` index, 0 = embeddings; None or "last" = the last layer.
         pooling: `cls`, `last`, `max` or `mean`; `tokens` = one vector per token; `head` = a tower's pooling module;
             None = the model's own.
@@ -288,7 +266,7 @@ class Hookpoint:
         return self.layer, self.pooling
 
     def __str__(self) -> str:
-        mark = "." if split_tower(self.model)[1] else "@"
+        mark = "." if split_tower(self.model)[1] or split_route(self.model)[1] else "@"
         layer = "" if self.layer is None else f"{mark}{self.layer}"
         pooling = "" if self.pooling is None else f":{self.pooling}"
         return f"{self.model}{layer}{pooling}"

@@ -70,10 +70,11 @@ def hash_parts(config: ModelConfig, tower: str | None, name: str) -> dict[str, s
     }
 
 
-def hash_whole(folder: Path, read: list[Path]) -> dict[str, str]:
+def hash_whole(folder: Path, read: list[Path], config: ModelConfig) -> dict[str, str]:
     """Return the same hashes for an encoder without layers, given its `file_set`."""
     settings = hash_files(read)
-    return {"weights_hash": hash_files(weight_files(folder)), "config_hash": settings, "tokenizer_hash": settings}
+    weights = weight_files(folder, config.modules if config.route else None)
+    return {"weights_hash": hash_files(weights), "config_hash": settings, "tokenizer_hash": settings}
 
 
 def hash_inputs(read: list[Path], config: ModelConfig) -> str:
@@ -90,6 +91,7 @@ def hash_folder(folder: Path, read: list[Path], config: ModelConfig, *, options:
     read = [*read, *heads]
     names = [os.path.relpath(path, folder) if path.is_relative_to(folder) else path.name for path in read]
     said = [names, options.attn, options.config, options.stop_before, options.trust_remote_code, config.pooling]
+    said += [config.route] if config.route else []
     return hashlib.sha256(f"{hash_files(read)} {json.dumps(said)}".encode()).hexdigest()
 
 

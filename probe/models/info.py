@@ -1,6 +1,7 @@
 """Facts about a model: its files, their settings, and properties known only after loading."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import torch
 
 from probe.data.training_record import Learned, read_learned
 from probe.errors import CallError, ModelError, check_type
-from probe.io.model_files import file_set
+from probe.io.model_files import Route, file_set, read_routes
 from probe.io.model_kinds import LAYERLESS, kind_of
-from probe.layers.hookpoint import OWN, TOWERS, split_name, split_tower
+from probe.layers.hookpoint import OWN, TOWERS, split_name, split_route, split_tower
 from probe.layers.padding import Batching
 from probe.models.catalog import find_entry
 from probe.models.device import pick_device, pick_dtype
@@ -82,10 +83,12 @@ class ModelFiles(_ModelIdentity):
     Attributes:
         config: Settings; options override the catalog, which overrides the files.
         layerless: Kind of an encoder without layers, such as a router; else empty.
+        routed: Whether it is a router that is read by its two routes, `query` and `document`.
     """
 
     config: ModelConfig
     layerless: str = ""
+    routed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +179,7 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
 
 
 def find_files(name: str, options: LoadOptions) -> ModelFiles:
-    """Find the files of an alias, hub id, folder or tower (`clip@image`), with their settings.
+    """Find the files of an alias, hub id, folder, tower (`clip@image`) or route (`./pair@query`), with their settings.
 
     Raises:
         CallError: If the name or an option is invalid.
@@ -186,16 +189,21 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
     device = pick_device(options.device)
     dtype = pick_dtype(options.dtype, device)
     model, tower = split_tower(name)
+    model, side = split_route(model)
     bare = split_name(model)[1]
     entry = None if is_folder(bare) else find_entry(split_revision(bare)[0])
     if entry is not None:  # before any download
         check_tower(bare, tower, entry.has_towers)
     source = find_source(model, options.revision)
-    source = replace(source, name=source.name if tower is None else f"{source.name}@{tower}", typed=name)
-    config = with_options(with_catalog(read_model_config(source.folder), source.entry, bare), options)
+    part = tower or side
+    source = replace(source, name=source.name if part is None else f"{source.name}@{part}", typed=name)
+    routes = _find_routes(source.folder)
+    route = _pick_route(bare, side, routes)
+    config = with_options(with_catalog(read_model_config(source.folder, route), source.entry, bare), options)
     config = replace(config, notes=(*source.warnings, *config.notes))
     check_tower(bare, tower, bool(find_towers(config.transformer)))
-    kind, read = kind_of(source.folder), file_set(source.folder)
+    kind, read = kind_of(source.folder, route.modules if route else None), file_set(source.folder)
+    kind.check(name)
     if config.modules and config.modules[0].of_package:
         raise ModelError(
             f"'{name}' is a {config.modules[0].name}, not a single transformer, so it has no layers: use probe rank or "
@@ -207,13 +215,31 @@ def find_files(name: str, options: LoadOptions) -> ModelFiles:
         dtype=dtype,
         device=device,
         options=options,
-        **(hash_whole(source.folder, read) if kind.kind == LAYERLESS else hash_parts(config, tower, name)),
+        **(hash_whole(source.folder, read, config) if kind.kind == LAYERLESS else hash_parts(config, tower, name)),
         inputs_hash=hash_inputs(read, config),
         files_hash=hash_folder(source.folder, read, config, options=options),
         learned=read_learned(source.folder),
         tower=tower,
         layerless=kind.name if kind.kind == LAYERLESS else "",
+        routed=bool(routes) and route is None,
     )
+
+
+def _find_routes(folder: Path) -> dict[str, Route]:
+    """Return the routes of a router; empty if one of them reads images, as it is then read as a whole."""
+    routes = read_routes(folder)
+    return {} if any(find_towers(route.modules[0].folder) for route in routes.values()) else routes
+
+
+def _pick_route(name: str, side: str | None, routes: Mapping[str, Route]) -> Route | None:
+    """Return the route of a side, if one is named.
+
+    Raises:
+        CallError: If the model has no such route.
+    """
+    if side is None or routes:
+        return routes.get(side or "")
+    raise CallError(f"'{name}' is not a router with a route for queries and one for documents: remove '@{side}'")
 
 
 def find_towers(folder: Path) -> tuple[str, ...]:

@@ -48,6 +48,11 @@ def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedMode
         CallError: If the model does not support the requested length.
         ModelError: If its layers cannot be read.
     """
+    if files.routed:
+        raise ModelError(
+            f"'{files.source.name}' is a router of two encoders, without layers of its own: name one of its routes, "
+            f"such as {files.source.name}@query"
+        )
     if files.layerless:
         raise ModelError(
             f"'{files.source.name}' is an encoder without layers ({files.layerless}): "

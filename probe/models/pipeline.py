@@ -15,7 +15,8 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 
 from probe.errors import CallError, ModelError
-from probe.io.model_files import SavedModule
+from probe.io.model_files import SavedModule, list_modules
+from probe.layers.unchanged import unchanged
 from probe.models.info import ModelFiles
 from probe.models.loaded import explain_load_failure
 
@@ -23,6 +24,9 @@ __all__ = ["check_reads_texts", "load_pipeline", "shadow_pipeline"]
 
 _OWN_PREFIX = "sentence_transformers."
 _LAST_STATE = "last_hidden_state"
+# Compared between a router and one of its routes, with a tolerance for values of about 1.
+_EXAMPLES = ("a", "Which layer of an encoder retrieves best?")
+_TOLERANCE = 1e-5
 
 
 class _CheckedTransformer(Transformer):
@@ -87,7 +91,7 @@ def _read_value(text: str) -> Any:
 
 
 def _load_modules(files: ModelFiles, options: dict[str, Any]) -> SentenceTransformer:
-    entries = _entries_to_load(files)
+    entries = list_modules(files.source.folder) if files.config.route else _entries_to_load(files)
     refused = next((entry for entry in entries if _is_foreign(entry)), None)
     if refused and not files.options.trust_remote_code:
         raise ModelError(
@@ -95,8 +99,37 @@ def _load_modules(files: ModelFiles, options: dict[str, Any]) -> SentenceTransfo
             "pass --trust-remote-code if you have read and trust its code"
         )
     checked = {entry.type: _CheckedTransformer for entry in entries if _is_transformer(entry)}
+    if files.config.route:
+        whole = str(files.source.folder)
+        router = SentenceTransformer._load_with_module_classes(whole, checked, device="cpu", **options)
+        return _take_route(router.eval(), files)
     with _folder_of(files, entries) as folder:
         return SentenceTransformer._load_with_module_classes(str(folder), checked, device="cpu", **options)
+
+
+def _take_route(router: SentenceTransformer, files: ModelFiles) -> SentenceTransformer:
+    """Return the modules that the texts of a route pass through, as a model of their own.
+
+    Raises:
+        ModelError: If its vectors differ from those of the router.
+    """
+    modules: list[tuple[str, Any]] = list(router.named_children())
+    (first, routes), *later = modules
+    inside = routes.sub_modules[files.config.route]
+    model = copy.copy(router)
+    model._modules = OrderedDict([*((f"{first}-{name}", module) for name, module in inside._modules.items()), *later])
+    side = files.source.route or ""
+    prompt = {"query": files.config.query_prompt, "document": files.config.document_prompt}[side]
+    options: dict[str, Any] = {"prompt": prompt, "task": side, "show_progress_bar": False, "convert_to_tensor": True}
+    for text in _EXAMPLES:
+        with unchanged(router):
+            expected, found = (one.encode([text], **options) for one in (router, model))
+        if not torch.allclose(found, expected, rtol=0, atol=_TOLERANCE * max(1.0, float(expected.abs().max()))):
+            raise ModelError(
+                f"'{files.source.name}' cannot be read as an encoder of its own: its vectors differ from the router's; "
+                "score the router with probe.evaluate"
+            )
+    return model
 
 
 def _is_transformer(entry: SavedModule) -> bool:
@@ -158,7 +191,7 @@ def _default_pooling(config: Any) -> Any:
 
 def _check_config(model: SentenceTransformer, files: ModelFiles) -> None:
     for name, _ in files.options.config:
-        if not hasattr(model[0].config, name):
+        if not hasattr(getattr(model[0], "config", None), name):
             raise CallError(f"--config {name}: no such setting in the config of '{files.source.name}'")
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from probe.errors import CallError, ModelError
-from probe.io.model_files import SavedModule, find_transformer_part, read_modules
+from probe.io.model_files import Route, SavedModule, find_transformer_part, read_modules
 from probe.models.catalog import CatalogEntry
 from probe.models.options import LoadOptions
 
@@ -66,6 +66,7 @@ class ModelConfig:
         settings: Other settings of its transformer.
         truncate_dim: Number of dimensions its vectors are truncated to, if any.
         notes: Notes under every table; they change no score.
+        route: Name of the route of a router whose modules these are; empty for any other model.
     """
 
     transformer: Path
@@ -81,18 +82,23 @@ class ModelConfig:
     settings: Mapping[str, Any] = field(default_factory=dict)
     truncate_dim: int | None = None
     notes: tuple[str, ...] = ()
+    route: str = ""
 
 
-def read_model_config(folder: Path) -> ModelConfig:
+def read_model_config(folder: Path, route: Route | None = None) -> ModelConfig:
     """Read sentence-transformers' config files of a model, with its defaults for missing files.
+
+    Args:
+        folder: The model's folder.
+        route: The route to read, of a router.
 
     Raises:
         ModelError: If one of the files is malformed.
     """
-    modules = read_modules(folder)
+    modules = read_modules(folder) if route is None else route.modules
     for module in modules[1:]:
         _read_json(module.folder / "config.json", dict[str, Any], {})
-    transformer = find_transformer_part(folder)
+    transformer = find_transformer_part(folder) if route is None else modules[0].folder
     sizes = _read_sizes(transformer)
     head = _read_json(folder / "config_sentence_transformers.json", _Head, _Head())
     prompts = {name: text for name, text in (head.prompts or {}).items() if text}
@@ -110,6 +116,7 @@ def read_model_config(folder: Path) -> ModelConfig:
         settings=dict(sizes.model_extra or {}),
         truncate_dim=head.truncate_dim,
         notes=_note_prompts(prompts),
+        route="" if route is None else route.name,
     )
 
 

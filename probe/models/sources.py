@@ -19,7 +19,7 @@ from probe.io.hub import (
 )
 from probe.io.model_files import code_repositories
 from probe.io.model_folder import check_folder, count_unread_blocks, find_fault, list_pickles
-from probe.layers.hookpoint import split_name, split_tower
+from probe.layers.hookpoint import split_name, split_route, split_tower
 from probe.models.adapters import has_adapter, merge_adapter
 from probe.models.catalog import (
     PACKAGED_HUB_ID,
@@ -58,7 +58,7 @@ class ModelSource:
         entry: Its catalog entry, if any.
         warnings: Warnings above every table with its rows.
         refusal: Why its own pooling is unknown and has to be given, as a clause; empty if known.
-        typed: As given, with its name and tower; empty for a model in memory.
+        typed: As given, with its name and its tower or route; empty for a model in memory.
     """
 
     name: str
@@ -73,7 +73,13 @@ class ModelSource:
     @property
     def path(self) -> str | None:
         """Its folder as given, without name; None for hub models and models in memory."""
-        return split_name(split_tower(self.typed)[0])[1] if self.typed and self.hub_id is None else None
+        whole = split_route(split_tower(self.typed)[0])[0]
+        return split_name(whole)[1] if self.typed and self.hub_id is None else None
+
+    @property
+    def route(self) -> str | None:
+        """The route of a router that it names, `query` or `document`; None for any other model."""
+        return split_route(self.typed)[1]
 
 
 def is_folder(name: str) -> bool:

@@ -19,8 +19,8 @@ from probe.plots.style import LineStyle, Picture, house_style, result_title
 from probe.results.charts import Chart, Curve, Point, chart_leaderboard
 from probe.results.colours import ADAPTED, FROZEN
 from probe.results.formats import metric_title
-from probe.results.grids import Grid
 from probe.results.leaderboard import Leaderboard
+from probe.results.row import Grid
 
 __all__ = ["MOST_LEVELS", "draw", "map_band", "priced_points"]
 

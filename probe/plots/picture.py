@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from probe.errors import CallError
 from probe.results.charts import PairMap
 from probe.results.classification import ClassificationResult
+from probe.results.gate import GateResult
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import DatasetMatrix
@@ -28,6 +29,7 @@ _HOMES: dict[type, str] = {
     ClassificationResult: "labelled",
     SimilarityResult: "labelled",
     SlimResult: "slim",
+    GateResult: "gate",
     PairMap: "similarity_map",
 }
 

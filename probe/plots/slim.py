@@ -9,8 +9,8 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, Percent
 from probe.plots.cost import FRONT
 from probe.plots.sheet import Band, Handles, stack
 from probe.plots.style import GREY, LineStyle, Picture, house_style, result_title, style_of, wrap_name
-from probe.results.formats import metric_title, round_steps, show_number
-from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow, p_words
+from probe.results.formats import metric_title, p_words, round_steps, show_number
+from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow
 
 __all__ = ["draw"]
 

@@ -9,7 +9,7 @@ from probe.report.panels import Dot, Line, Panel
 from probe.report.parts import Section, make_map, make_table
 from probe.results.colours import tone_of
 from probe.results.geometry import GeometryResult, GeometryRow
-from probe.results.grids import Grid
+from probe.results.row import Grid
 
 __all__ = ["geometry_section"]
 

@@ -13,6 +13,7 @@ from probe.results.charts import Curve, chart_leaderboard, ladder_curves
 from probe.results.colours import tone_of
 from probe.results.formats import metric_title
 from probe.results.leaderboard import PCA, Leaderboard, Row
+from probe.results.row import describe_bits
 
 __all__ = ["dimension_panel", "layer_panel", "leaderboard_section", "subject"]
 
@@ -68,12 +69,13 @@ def subject(result: Leaderboard) -> str:
 
 
 def _name(row: Row, result: Leaderboard) -> str:
+    size = f", {row.bytes} bytes ({describe_bits(row)})" if row.is_compressed else ""
     if row.adaptor is None:
-        return row.encoder
+        return f"{row.encoder}{size}"
     alike = [one for one in result.rows if (one.encoder, one.adaptor) == (row.encoder, row.adaptor)]
     labels = "" if row.labels == "none" else f", labels of {row.labels}"
     dims = f", {row.dim} dimensions" if len({one.dim for one in alike}) > 1 else ""
-    return f"{row.encoder} with {row.adaptor}{labels}{dims}"
+    return f"{row.encoder} with {row.adaptor}{labels}{dims}{size}"
 
 
 def layer_panel(result: Leaderboard) -> Panel | None:
@@ -109,7 +111,7 @@ def dimension_panel(result: Leaderboard) -> Panel | None:
         levels=tuple(
             Level(f"{row.encoder}, {row.dim} dimensions", row.scores[result.metric], tone=tone_of(0))
             for row in result.rows
-            if row.adaptor is None
+            if row.adaptor is None and not row.is_compressed
         )[:MOST_LEVELS],
         logarithmic_across=True,
         ticks=tuple((float(dim), str(dim)) for dim in dims),

@@ -9,14 +9,15 @@ from typing import TypeAlias
 from probe.errors import CallError, ProbeError, check_type
 from probe.io.files import reason, replace_file
 from probe.report.geometry import geometry_section
+from probe.report.goals import gate_section, slim_section
 from probe.report.joining import Joining, Named, join_results
 from probe.report.labelled import labelled_section
 from probe.report.leaderboard import leaderboard_section
 from probe.report.matrix import matrix_section
 from probe.report.parts import Section
-from probe.report.slim import slim_section
 from probe.results.charts import LabelledResult
 from probe.results.colours import COLOURS, NEUTRAL, TINTS
+from probe.results.gate import GateResult
 from probe.results.geometry import GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.load import read_result
@@ -165,6 +166,8 @@ def _section(source: Path, result: Result) -> Section:
         return labelled_section(result, source)
     if isinstance(result, SlimResult):
         return slim_section(result, source)
+    if isinstance(result, GateResult):
+        return gate_section(result, source)
     raise CallError(f"a {type(result).__name__} has no section in a report")
 
 

@@ -10,7 +10,7 @@ from probe.results.classification import MAJORITY, SHUFFLED, ClassificationResul
 from probe.results.colours import tone_of
 from probe.results.formats import round_steps, series_name
 from probe.results.leaderboard import Leaderboard, Row
-from probe.results.row import FLOAT_BITS, describe_bits
+from probe.results.row import describe_bits
 from probe.results.similarity import SimilarityResult
 
 __all__ = [
@@ -128,7 +128,7 @@ def curve_tones(curves: Sequence[Curve]) -> list[int]:
 
 def chart_leaderboard(result: Leaderboard, without: Container[str] = ()) -> Chart:
     """Sort the rows of a leaderboard into curves over layers and single points; `without` some encoders."""
-    rows = [row for row in result.rows if row.encoder not in without]
+    rows = [row for row in result.rows if row.encoder not in without and not row.is_compressed]
     families: dict[str, list[Row]] = {}
     for row in rows:
         families.setdefault(row.series, []).append(row)
@@ -163,7 +163,7 @@ def _curve_name(family: str, adaptor: str, labels: str, *, dim: int | None) -> s
 
 def ladder_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:
     """Return score against dimension of rows with an adaptor: a curve per kind and labels, those without first."""
-    return _kind_curves((row for row in rows if row.adaptor and row.bits in (None, FLOAT_BITS)), metric, "dim")
+    return _kind_curves((row for row in rows if row.adaptor and not row.is_compressed), metric, "dim")
 
 
 def byte_curves(rows: Iterable[Row], metric: str) -> tuple[Curve, ...]:

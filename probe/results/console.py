@@ -13,7 +13,7 @@ from rich.text import Text
 
 from probe.errors import CallError
 from probe.results.formats import EMPTY
-from probe.results.grids import Grid
+from probe.results.row import Grid
 
 __all__ = ["Column", "Printable", "View", "check_columns", "draw_map", "print_result", "print_whole"]
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from probe.layers.hookpoint import model_of
+from probe.layers.hookpoint import model_of, split_route, split_tower
 from probe.metrics.significance import holm
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "join_names",
     "metric_title",
     "model_lines",
+    "p_words",
     "retrieval_data_line",
     "round_steps",
     "series_name",
@@ -29,6 +30,7 @@ __all__ = [
     "show_number",
     "show_p_value",
     "show_share",
+    "show_signed_interval",
     "show_sparks",
     "significant",
     "statistics_lines",
@@ -36,6 +38,8 @@ __all__ = [
 ]
 
 ALPHA = 0.05
+# `probe.models.info.NO_LIMIT`, whose file imports torch.
+_NO_LIMIT = 10**9
 # A cell without a value.
 EMPTY = "–"
 SIGNIFICANT = "significant"
@@ -85,9 +89,20 @@ def show_p_value(value: float | None, *, starred: bool = False) -> str:
     return text + ("*" if starred else "")
 
 
+def p_words(p_value: float) -> str:
+    """Return a p-value as a statement: `p < .001` or `p = 0.012`."""
+    shown = show_p_value(p_value)
+    return f"p < {shown[1:]}" if shown.startswith("<") else f"p = {shown}"
+
+
 def show_interval(bounds: tuple[float, float] | None) -> str:
     """Return both ends of an interval, or a dash for None."""
     return EMPTY if bounds is None else f"{bounds[0]:.3f}–{bounds[1]:.3f}"
+
+
+def show_signed_interval(bounds: tuple[float, float] | None) -> str:
+    """Return both ends of an interval of differences, or a dash for None."""
+    return EMPTY if bounds is None else f"{bounds[0]:+.3f} to {bounds[1]:+.3f}"
 
 
 def show_bar(value: float, top: float) -> str:
@@ -188,9 +203,9 @@ def brief_model_line(models: Sequence[dict[str, Any]]) -> str:
     """Return how models ran, in short."""
     if len(models) == 1:
         model = models[0]
-        how = f"own pooling {model['own_pooling']}, {model['max_tokens']} tokens, {model['dtype']} on {model['device']}"
+        how = f"own pooling {model['own_pooling']}, {_input_length(model)}, {model['dtype']} on {model['device']}"
         return f"model: {_short_name(_full_name(model))}, {how}"
-    named = [f"{_short_name(_full_name(model))} ({model['max_tokens']} tokens)" for model in models[:_MOST_MODELS]]
+    named = [f"{_short_name(_full_name(model))} ({_input_length(model)})" for model in models[:_MOST_MODELS]]
     more = f" and {len(models) - _MOST_MODELS} more" if len(models) > _MOST_MODELS else ""
     return f"models: {', '.join(named)}{more}"
 
@@ -204,7 +219,13 @@ def _full_name(model: dict[str, Any]) -> str:
 def _named_place(model: dict[str, Any]) -> str | None:
     """Return the folder of a model that was given a name of its own; None of any other."""
     path = model.get("path")
-    return path if path and path != model["name"] else None
+    whole = split_route(split_tower(str(model["name"]))[0])[0]
+    return path if path and path != whole else None
+
+
+def _input_length(model: dict[str, Any]) -> str:
+    most: int = model["max_tokens"]
+    return "any length" if most >= _NO_LIMIT else f"{most} tokens"
 
 
 def _short_name(name: str) -> str:
@@ -235,7 +256,7 @@ def _model_lines(model: dict[str, Any]) -> list[str]:
     return [
         f"model: {model['name']} ({where}), weights {model['weights_sha256'][:12]}, tokenizer "
         f"{model['tokenizer_sha256'][:12]}; own pooling {model['own_pooling']}{similarity}; {prompts}",
-        f"{model['name']}: {model['max_tokens']} tokens ({cut}); {model['dtype']} on {model['device']} in "
+        f"{model['name']}: {_input_length(model)} ({cut}); {model['dtype']} on {model['device']} in "
         f"batches of {model['batches']}; pooled and scored in float32, states rounded to {model['rounding']}; "
         f"vector key {model['vector_key'][:12]}",
         *[f"{model['name']}: {note}" for note in model["notes"]],

@@ -12,8 +12,8 @@ from probe.results.formats import (
     show_number,
     show_sparks,
 )
-from probe.results.grids import Grid, cka_grids
 from probe.results.result import Column, Result
+from probe.results.row import Grid, cka_grids
 
 __all__ = ["MEASURES", "GeometryMatrix", "GeometryResult", "GeometryRow"]
 

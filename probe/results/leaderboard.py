@@ -21,11 +21,10 @@ from probe.results.formats import (
     significant,
     statistics_lines,
 )
-from probe.results.grids import Grid, fusion_grids
 from probe.results.leaderboard_verdict import leaderboard_verdict
 from probe.results.query_examples import Examples
 from probe.results.result import Column, Result
-from probe.results.row import FLOAT_BITS, PCA, Row
+from probe.results.row import FLOAT_BITS, PCA, Grid, Row, fusion_grids
 
 __all__ = ["PCA", "Leaderboard", "Row", "describe_ranks", "score_column", "show_parameters", "show_retention"]
 
@@ -152,7 +151,7 @@ class Leaderboard(Result):
 
     def grids(self) -> tuple[Grid, ...]:
         """Return one map per pair of models and poolings of which several layers are fused."""
-        frozen = [row for row in self.rows if row.adaptor is None]
+        frozen = [row for row in self.rows if row.adaptor is None and not row.is_compressed]
         return fusion_grids([(row.encoder, row.hookpoints, self.score_of(row)) for row in frozen], self.metric)
 
     def verdict(self) -> str:
@@ -202,7 +201,7 @@ class Leaderboard(Result):
         """Return one spark line per model, pooling and adaptor."""
         points = []
         for row in self.rows:
-            if row.layer is not None and row.series:
+            if row.layer is not None and row.series and not row.is_compressed:
                 labels = "" if row.labels == "none" else f" ({row.labels})"
                 more = f" {row.adaptor}{labels} {row.dim}" if row.adaptor else ""
                 points.append((row.series + more, row.layer, self.score_of(row)))

@@ -15,7 +15,7 @@ from probe.results.formats import (
     significant,
     test_words,
 )
-from probe.results.row import FLOAT_BITS, Row, describe_bits
+from probe.results.row import Row, describe_bits
 
 __all__ = ["leaderboard_verdict"]
 
@@ -82,7 +82,7 @@ def _judge(field: _Field, settings: dict[str, Any]) -> str:
     if maps:
         others = [row for row in field.rivals if row.adaptor is not None and row.retention is None]
         return f"{_judge_maps(maps)} {_judge_adaptors(field)}" if others else _judge_maps(maps)
-    if any(row.bits not in (None, FLOAT_BITS) for row in field.rivals):
+    if any(row.is_compressed for row in field.rivals):
         return _judge_sizes(field)
     if "recommended" in settings:
         return _judge_adaptors(field)
@@ -94,7 +94,7 @@ def _judge_sizes(field: _Field) -> str:
 
     Rows that are ranked again by float32 vectors need those as well, so they do not count as small.
     """
-    stored = [row for row in field.rivals if row.bits not in (None, FLOAT_BITS) and not row.rescore]
+    stored = [row for row in field.rivals if row.is_compressed and not row.rescore]
     worse = {row.rank for row in field.worse()}
     good = [row for row in stored if row.rank not in worse]
     if not good:

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from probe.errors import DataError, wrong_type
 from probe.results.classification import ClassificationResult
+from probe.results.gate import GateResult
 from probe.results.geometry import GeometryMatrix, GeometryResult
 from probe.results.leaderboard import Leaderboard
 from probe.results.matrix import DatasetMatrix
@@ -19,7 +20,8 @@ from probe.results.slim import SlimResult
 __all__ = ["column_names", "read_result"]
 
 _KINDS: dict[str, type[Result]] = {
-    kind.kind: kind for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult, SlimResult)
+    kind.kind: kind
+    for kind in (Leaderboard, GeometryResult, ClassificationResult, SimilarityResult, SlimResult, GateResult)
 }
 
 # Of the same kinds, over several data sets.

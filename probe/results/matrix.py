@@ -15,6 +15,7 @@ from probe.results.formats import (
     show_interval,
     show_number,
     show_p_value,
+    show_signed_interval,
     significant,
     statistics_lines,
 )
@@ -77,8 +78,8 @@ class DatasetMatrix(Leaderboard):
     """
 
     column_names: ClassVar[tuple[str, ...]] = (
-        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "kept", "dim", MEAN, "delta", "p", "sets", "ci95"),
-        *("population", "cost", "ms", "params", "note"),
+        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "kept", "dim", "bits", "bytes", "compression", "front"),
+        *(MEAN, "delta", "p", "sets", "ci95", "population", "cost", "ms", "params", "note"),
     )
 
     set_examples: dict[str, Examples] = field(default_factory=dict)
@@ -148,13 +149,14 @@ class DatasetMatrix(Leaderboard):
             Column("encoder", lambda row: row.encoder, left=True, label="", break_at="+"),
             *self._adaptor_columns(named),
             Column("dim", lambda row: show_number(row.dim, "d"), drop=6 if named else 0, label="dim"),
+            *self._storage_columns(),
             Column(MEAN, lambda row: self._show_score(row, MEAN), key=MEAN),
             Column("Δ mean", lambda row: show_number(row.delta, "+.4f"), drop=2, key="delta"),
             Column("p", lambda row: show_p_value(row.p_value, starred=row.rank in self._starred[MEAN]), drop=2),
             *(column for name in self.datasets for column in self._set_columns(name)),
             Column(_COUNTS, self._show_count, drop=3, key="sets"),
             Column("95% CI", lambda row: show_interval(row.ci95), drop=7, key="ci95"),
-            Column("Δ in general", lambda row: _show_signed(row.population_ci95), drop=8, key="population"),
+            Column("Δ in general", lambda row: show_signed_interval(row.population_ci95), drop=8, key="population"),
             *(score_column(name, drop=9) for name in self.settings["metrics"] if name != self.metric),
             Column("cost", lambda row: show_number(row.cost, ".0%"), drop=5, label="cost"),
             Column("ms/text", lambda row: show_number(row.ms_per_text, ".2f"), drop=10, key="ms"),
@@ -289,7 +291,3 @@ def _sign(delta: float | None, starred: bool) -> str:
     if not starred or not delta:
         return ""
     return BETTER if delta > 0 else WORSE
-
-
-def _show_signed(interval: tuple[float, float] | None) -> str:
-    return EMPTY if interval is None else f"{interval[0]:+.3f} to {interval[1]:+.3f}"

@@ -12,7 +12,7 @@ from rich.console import Console
 from probe.io.html_table import import_pandas, render_table
 from probe.results.console import Column, View, check_columns, print_result
 from probe.results.formats import EMPTY
-from probe.results.grids import Grid
+from probe.results.row import Grid
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,18 +1,73 @@
-"""A row of a leaderboard."""
+"""A row of a leaderboard, the hookpoints it reads, and grids of numbers by two of them."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from itertools import combinations_with_replacement
+from typing import Any, NamedTuple
 
+from probe.layers.hookpoint import Hookpoint
 from probe.results.formats import series_name
-from probe.results.grids import Reading
 
-__all__ = ["FLOAT_BITS", "PCA", "Retention", "Row", "describe_bits"]
+__all__ = [
+    "FLOAT_BITS",
+    "PCA",
+    "Grid",
+    "Reading",
+    "Retention",
+    "Row",
+    "RowKey",
+    "cka_grids",
+    "describe_bits",
+    "fusion_grids",
+]
 
 # Bits of a value that is not compressed.
 FLOAT_BITS = 32
 
 # The kind of adaptor that every other has to beat.
 PCA = "pca"
+
+
+class RowKey(NamedTuple):
+    """Values that tell the rows of a table apart; `stored` is empty for float32."""
+
+    encoder: str
+    adaptor: str | None
+    labels: str
+    dim: int | None
+    stored: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        size = f" in {self.stored[0]} bytes" if self.stored else ""
+        if self.adaptor is None:
+            return f"{self.encoder}{size}"
+        labels = "" if self.labels == "none" else f" (labels {self.labels})"
+        return f"{self.encoder} with {self.adaptor}{labels} at {self.dim}{size}"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One hookpoint that an encoder reads.
+
+    Attributes:
+        model: The model's name, that of one tower of two with it.
+        layer: The `hidden_states` index.
+        pooling: The pooling.
+    """
+
+    model: str
+    layer: int
+    pooling: str
+
+    @property
+    def spec(self) -> str:
+        """The hookpoint as it is written."""
+        return str(Hookpoint(self.model, self.layer, self.pooling))
+
+    @property
+    def series(self) -> str:
+        """What the layers of one model or tower under one pooling have in common: `minilm:mean`."""
+        return f"{self.model}:{self.pooling}"
 
 
 @dataclass(frozen=True)
@@ -103,6 +158,17 @@ class Row:
     retention: tuple[Retention, Retention] | None = None
 
     @property
+    def is_compressed(self) -> bool:
+        """Whether its vectors are stored in fewer bits than they are computed in."""
+        return self.bits not in (None, FLOAT_BITS)
+
+    @property
+    def key(self) -> RowKey:
+        """Values that tell it apart from the other rows of its table."""
+        stored = (self.bytes, self.bits, self.mixed, self.query_bits, self.rescore)
+        return RowKey(self.encoder, self.adaptor, self.labels, self.dim, stored if self.is_compressed else ())
+
+    @property
     def series(self) -> str:
         """What the layers of its model under its pooling have in common; nothing where it has no layer."""
         if self.layer is None or self.pooling is None:
@@ -146,8 +212,71 @@ def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | 
 
 def describe_bits(row: Row) -> str:
     """Return how a row's vectors are stored, such as `4 bits` or `1 bit, queries too`."""
-    if row.bits is None or row.bits == FLOAT_BITS:
+    if not row.is_compressed:
         return "float32"
     name = "mixed bits" if row.mixed else f"{row.bits:.0f} {'bit' if row.bits == 1 else 'bits'}"
     queries = ", queries too" if row.query_bits not in (None, FLOAT_BITS) else ""
     return name + queries + (f", rescored {row.rescore}x" if row.rescore else "")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A number per layer of one model and pooling and layer of another.
+
+    Attributes:
+        measure: What the numbers are.
+        caption: What the rows and columns are.
+        first: Model and pooling whose layers are the rows.
+        second: Model and pooling whose layers are the columns; perhaps the same.
+        values: The number per layer of the first and layer of the second; not every pair has to be there.
+        encoders: Of fusions, the encoders whose numbers these are, and their layers.
+    """
+
+    measure: str
+    caption: str
+    first: str
+    second: str
+    values: Mapping[tuple[int, int], float]
+    encoders: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def fusion_grids(scores: Iterable[tuple[str, Sequence[Reading], float]], metric: str) -> tuple[Grid, ...]:
+    """Return a grid per pair of models and poolings of which several layers are fused.
+
+    Args:
+        scores: Of encoders: their names, the hookpoints they read and their scores. Those whose names are not their two
+            hookpoints are something else than a plain fusion.
+        metric: What the scores are.
+    """
+    found: dict[tuple[str, str], dict[tuple[int, int], tuple[str, float]]] = {}
+    for encoder, points, score in scores:
+        if len(points) == 2 and encoder == "+".join(point.spec for point in points):
+            first, second = points
+            found.setdefault((first.series, second.series), {})[first.layer, second.layer] = encoder, score
+    return tuple(_fusion_grid(metric, *pair, cells=cells) for pair, cells in sorted(found.items()) if _is_grid(cells))
+
+
+def _fusion_grid(metric: str, first: str, second: str, *, cells: Mapping[tuple[int, int], tuple[str, float]]) -> Grid:
+    scores = {layers: score for layers, (_, score) in cells.items()}
+    encoders = {encoder: layers for layers, (encoder, _) in cells.items()}
+    caption = f"layers of {first} (down) fused with layers of {second} (across)"
+    return Grid(metric, caption, first, second, scores, encoders)
+
+
+def _is_grid(cells: Mapping[tuple[int, int], object]) -> bool:
+    return min(len({layers[side] for layers in cells}) for side in (0, 1)) > 1
+
+
+def cka_grids(groups: Mapping[str, Sequence[tuple[int, int]]], cka: Sequence[Sequence[float]]) -> tuple[Grid, ...]:
+    """Return one grid of more than one number per pair of models and poolings.
+
+    Args:
+        groups: Layer and row number of the rows of every model and pooling.
+        cka: Linear CKA of every row with every row.
+    """
+    grids = []
+    for first, second in combinations_with_replacement(groups, 2):
+        values = {(down, across): cka[i][j] for down, i in groups[first] for across, j in groups[second]}
+        caption = f"layers of {first}" if first == second else f"layers of {first} (down) and of {second} (across)"
+        grids.append(Grid("CKA", caption, first, second, values))
+    return tuple(grid for grid in grids if len(grid.values) > 1)

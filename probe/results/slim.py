@@ -11,6 +11,7 @@ from probe.results.formats import (
     join_names,
     metric_title,
     model_lines,
+    p_words,
     retrieval_data_line,
     show_interval,
     show_number,
@@ -19,7 +20,7 @@ from probe.results.formats import (
 from probe.results.query_examples import Examples
 from probe.results.result import Column, Result
 
-__all__ = ["CANDIDATE", "FULL", "WIDE", "WINNER", "SlimResult", "SlimRow", "p_words"]
+__all__ = ["CANDIDATE", "FULL", "WIDE", "WINNER", "SlimResult", "SlimRow"]
 
 FULL, CANDIDATE, WINNER = "full model", "candidate", "best"
 # From this ratio of the largest to the smallest model on, a logarithmic axis shows both.
@@ -264,12 +265,6 @@ class SlimResult(Result):
         """Return plain values."""
         examples = asdict(self.examples) if self.examples else None
         return {**super().to_dict(), "folder": self.folder, "met": self.is_met, "examples": examples}
-
-
-def p_words(p_value: float) -> str:
-    """Return a p-value as a statement: `p < .001` or `p = 0.012`."""
-    shown = show_p_value(p_value)
-    return f"p < {shown[1:]}" if shown.startswith("<") else f"p = {shown}"
 
 
 def _describe_costs(best: SlimRow, full: SlimRow) -> str:

@@ -80,6 +80,11 @@ def keep(model: Openable, blocks: Sequence[int], options: LoadOptions | None = N
 
 
 def _keep(model: LoadedModel, blocks: tuple[int, ...]) -> CutModel:
+    if model.source.route:
+        raise CallError(
+            f"'{model.source.name}' is one route of a router: change the encoder that it was made of, and make the "
+            "router again with surgery pair"
+        )
     chosen = check_blocks(blocks, model)
     if isinstance(model, LoadedTower):
         return keep_tower(model, chosen)

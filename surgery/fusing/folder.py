@@ -8,6 +8,7 @@ import torch
 
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.opening import open_reader
+from probe.encoding.paired import PairedEncoder
 from probe.errors import CallError, ModelError, check_type
 from probe.evaluation.fusion import Fusion
 from probe.io.saved_json import Description, Part, read_description
@@ -17,6 +18,7 @@ from surgery.cutting.blocks import CutModel
 from surgery.cutting.cut import cut
 from surgery.fusing.card import write_fused_card
 from surgery.fusing.model import FusedModel, refuse_towers, widths_of
+from surgery.pairing.folder import save_pair
 from surgery.saving.files import PROVENANCE, provenance, write_json, write_modules
 from surgery.saving.fresh_process import check_encoder_here
 from surgery.saving.heads import OutputHead
@@ -60,7 +62,7 @@ def is_fused(folder: str | Path) -> bool:
 
 
 def save(
-    model: CutModel | FusedModel | TrimmedModel,
+    model: CutModel | FusedModel | TrimmedModel | PairedEncoder,
     out: str | Path,
     head: OutputHead | None = None,
     *,
@@ -72,14 +74,14 @@ def save(
     """Save a model as a folder that sentence-transformers loads.
 
     Args:
-        model: The result of `cut`, `keep`, `fuse` or `trim`.
+        model: The result of `cut`, `keep`, `fuse`, `trim` or `pair`.
         out: Folder to create; it is written completely or not at all.
         head: Pooling and modules after the blocks of a cut model; default: its own pooling.
         force: Replace a folder written by an earlier save.
         check: Called with the finished folder before it is renamed to `out`; if it raises, nothing is saved. Default:
             load the folder in this process and compare its vectors with the model's.
-        scores: Retrieval scores of a fused or trimmed model, in Markdown, for its card; those of a cut model are in its
-            head.
+        scores: Retrieval scores of a fused, trimmed or paired model, in Markdown, for its card; those of a cut model
+            are in its head.
         weights_dtype: Store the weights in `float32`, `float16` or `bfloat16`; default: as the original's files do.
             The model is loaded in float32 all the same.
 
@@ -90,9 +92,12 @@ def save(
         CallError: The folder exists, the model has no pooling and none was given, or the dtype is unknown.
         ModelError: The files cannot be written, or float16 cannot hold the weights.
     """
-    check_type("model", model, CutModel | FusedModel | TrimmedModel, expected="the result of cut, keep, fuse or trim")
+    kinds = CutModel | FusedModel | TrimmedModel | PairedEncoder
+    check_type("model", model, kinds, expected="the result of cut, keep, fuse, trim or pair")
     if isinstance(model, CutModel):
         return save_cut(model, Path(out), head, force=force, check=check, weights_dtype=weights_dtype)
+    if isinstance(model, PairedEncoder):
+        return save_pair(model, Path(out), force=force, check=check, scores=scores, weights_dtype=weights_dtype)
     check_dtype(weights_dtype)
 
     def write(folder: Path) -> None:

@@ -14,7 +14,7 @@ from surgery.saving.files import read_settings
 from surgery.saving.heads import OutputHead
 from surgery.saving.origin import Origin, front_matter, read_origin
 
-__all__ = ["original_fields", "usage", "write_card", "write_tower_card", "write_trained_card"]
+__all__ = ["count_values", "original_fields", "usage", "write_card", "write_tower_card", "write_trained_card"]
 
 _CARD_FILE = "README.md"
 
@@ -115,7 +115,7 @@ def write_trained_card(folder: Path, title: str, words: str, *, towers: bool = F
         metadata=front_matter(origin, ("layer-pruning",) if len(origin.facts.get("blocks", ())) else ()),
         title=title,
         lead=_lead(origin),
-        parameters=sum(_count(path) for path in folder.rglob("*.safetensors")),
+        parameters=sum(count_values(path) for path in folder.rglob("*.safetensors")),
         prompts="Prompts: {}.".format(
             ", ".join(f"{name} {text!r}" for name, text in (settings.get("prompts") or {}).items() if text) or "none"
         ),
@@ -161,7 +161,7 @@ def _tell(step: Mapping[str, Any]) -> str:
             return f"An adaptor (`{kind}`) was added on top, fitted to the texts of {data}, {how}."
 
 
-def _count(path: Path) -> int:
+def count_values(path: Path) -> int:
     """Return the number of values in a weight file."""
     from safetensors import safe_open
 

@@ -1,14 +1,14 @@
 """Write a cut single-tower model: transformers files and sentence-transformers modules."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from probe.data.training_record import write_learned
 from probe.errors import ModelError
-from probe.io.model_files import find_transformer_part
+from probe.io.model_files import SavedModule, find_transformer_part
 from probe.layers.hookpoint import OWN
 from probe.models.hashes import PROCESSOR_FILES, TOKENIZER_FILES
 from probe.models.info import NO_LIMIT
@@ -30,18 +30,14 @@ from surgery.saving.files import (
     write_weights,
 )
 from surgery.saving.heads import OutputHead, TopModule
+from surgery.saving.old_form import POOLING_FLAGS, write_old_form
 
 __all__ = ["scales", "write_single"]
 
 # Files of the tokenizer and processor, and the model's own code.
 _TEXT_FILES = (*TOKENIZER_FILES, *PROCESSOR_FILES, "chat_template*", "*.py")
-# Flags that every version of sentence-transformers understands.
-_POOLING_FLAGS = {
-    "cls": "pooling_mode_cls_token",
-    "max": "pooling_mode_max_tokens",
-    "mean": "pooling_mode_mean_tokens",
-    "last": "pooling_mode_lasttoken",
-}
+# Name of the pooled vectors among the features that sentence-transformers' modules hand on.
+_POOLED = "sentence_embedding"
 
 
 def write_single(model: CutModel, folder: Path, head: OutputHead) -> None:
@@ -78,31 +74,52 @@ def _cut_config(model: CutModel, config: dict[str, Any]) -> dict[str, Any]:
 
 def _write_modules(model: CutModel, config: ModelConfig, folder: Path, *, head: OutputHead) -> None:
     below = _own_modules(model, config) if head.pooling == OWN else [*_pooling_modules(model, config, head.pooling)]
-    top = [TopModule("Normalize"), *head.top, TopModule("Normalize")] if head.top else []
-    if top and below[-1].type.endswith("Normalize"):
-        del top[0]
-    modules = [*below, *top]
+    modules = _put_on_top(below, head.top) if head.top else below
     paths = write_modules(folder, ["Transformer", *(module.type for module in modules)])
     for module, path in zip(modules, paths[1:], strict=True):
         module.write(path)
+    write_old_form(folder)
     _write_settings(model, config, folder)
     own = head.pooling == OWN and not head.top
     write_prompts(model, folder, own=own, similarity="cosine" if head.top else None)
 
 
+def _put_on_top(below: Sequence[TopModule], top: Sequence[TopModule]) -> list[TopModule]:
+    """Return modules followed by others that map vectors of length 1, and give such.
+
+    Servers that read few modules have no normalization before a linear map; without a bias, the map needs none.
+    """
+    unit, is_unit = TopModule("Normalize", is_unit=True), below[-1].is_unit
+    if all(module.scale_free for module in top):
+        return [*(below[:-1] if is_unit else below), *top, unit]
+    return [*below, *([] if is_unit else [unit]), *top, unit]
+
+
 def _pooling_modules(model: CutModel, config: ModelConfig, pooling: str) -> Iterator[TopModule]:
     """Yield a bare pooling module, then a normalization if the original has one."""
-    flags = {flag: name == pooling for name, flag in _POOLING_FLAGS.items()}
+    chosen = "lasttoken" if pooling == "last" else pooling
+    flags = {flag: name == chosen for name, flag in POOLING_FLAGS.items()}
     settings = {"word_embedding_dimension": model.width, **flags}
     yield TopModule("Pooling", lambda folder: write_json(folder / "config.json", settings))
     if scales(config, pooling):
-        yield TopModule("Normalize")
+        yield TopModule("Normalize", is_unit=True)
 
 
 def _own_modules(model: CutModel, config: ModelConfig) -> list[TopModule]:
-    """Return the original's own modules after its transformer, copied file by file."""
+    """Return the original's own modules after its transformer, as copies of their files."""
     source = model.source.folder
-    return [TopModule(entry.type, partial(_copy_module, source / entry.path)) for entry in config.modules[1:]]
+    return [
+        TopModule(entry.type, partial(_copy_module, source / entry.path), is_unit=_scales_vectors(entry))
+        for entry in config.modules[1:]
+    ]
+
+
+def _scales_vectors(entry: SavedModule) -> bool:
+    """Return whether a module is sentence-transformers' normalization of the pooled vectors, and not of others."""
+    if entry.name != "Normalize" or not entry.type.startswith("sentence_transformers."):
+        return False
+    settings = read_settings(entry.folder, "config.json") if entry.path else {}
+    return all(settings.get(name) in (None, _POOLED) for name in ("module_input_name", "module_output_name"))
 
 
 def _copy_module(source: Path, folder: Path) -> None:

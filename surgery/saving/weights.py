@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from probe.errors import CallError, ModelError, did_you_mean
-from probe.io.model_files import read_modules
+from probe.io.model_files import list_modules
 from probe.metrics.vectors import Embeddings
 from surgery.saving.files import PROVENANCE, compute_float32, write_json
 from surgery.saving.origin import read_origin
@@ -123,7 +123,7 @@ def store_weights(folder: Path, dtype: str | None) -> None:
         return
     files = sorted(folder.rglob("*.safetensors"))
     before = _size(files)
-    tables = {entry.folder for entry in read_modules(folder) if entry.name == "StaticEmbedding"}
+    tables = {entry.folder for entry in list_modules(folder) if entry.name == "StaticEmbedding"}
     for path in files:
         _rewrite(path, dtype, is_table=path.parent in tables)
     for path in sorted(folder.rglob("config.json")):

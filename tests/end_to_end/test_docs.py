@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import cli
 from probe.results.classification import ClassificationRow
+from probe.results.gate import GateRow
 from probe.results.geometry import GeometryRow
 from probe.results.leaderboard import Row
 from probe.results.load import _KINDS
@@ -115,8 +116,9 @@ def test_the_files_and_names_a_page_speaks_of_are_there(page: Path) -> None:
 
 
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]+(?![\w-])")
-# Options of other programs: ray, torchrun, pip, ruff, mkdocs, twine; typer adds --help by itself.
+# Options of other programs: ray, torchrun, pip, ruff, mkdocs, twine, a server, our benchmarks; typer adds --help.
 OTHERS = {"--help", "--head", "--port", "--nproc-per-node", "--no-python", "--force-reinstall", "--check", "--strict"}
+OTHERS |= {"--default-prompt-name", "--only"}
 PANDOC = {"--metadata", "--sandbox", "--standalone", "--from", "--to", "--wrap"}
 
 
@@ -138,6 +140,7 @@ ASKED = {
     "geometry": ["geometry", "--model", "minilm", "--layers", "0,6"],
     "classify": ["classify", "--layers", "6", "--folds", "2"],
     "similarity": ["similarity", "--layers", "6"],
+    "gate": ["gate", "minilm@0", "--baseline", "minilm"],
 }
 
 
@@ -168,6 +171,7 @@ DESCRIBED = [
     ClassificationRow,
     SimilarityRow,
     SlimRow,
+    GateRow,
     Examples,
     Example,
     Finding,

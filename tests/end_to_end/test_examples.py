@@ -18,11 +18,13 @@ import cli
 
 COMMANDS = pages.commands()
 BLOCKS = [(page, block) for page in all_pages() for block in read_blocks(page)]
-RUN, SHOWN = {"sh", "console", "python"}, {"", "text", "json"}
+RUN, SHOWN = {"sh", "console", "python"}, {"", "text", "json", "yaml"}
 # What an example may need that is not here; it is then checked for its options alone.
 NEEDS = {"network", "install"}
 MOST_LEFT_OUT = 16
 OURS = {"probe", "surgery", "adaptors", "encoder_surgery"}
+# Packages of the extra `dev` that an example imports.
+OF_DEV = ("onnxruntime",)
 
 each_page = pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -61,6 +63,9 @@ def test_every_example_of_a_page_runs(page: Path, desk: Path) -> None:
 
 def run_python(block: Block, place: str) -> None:
     """Run a block of Python, or only what it imports of ours."""
+    for package in OF_DEV:
+        if f"import {package}" in block.text:
+            pytest.importorskip(package, reason=f"{place}: {package} is not installed: extra 'dev'")
     tree = ast.parse(block.text)
     if block.needs is not None:
         imports = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module in OURS]

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sweeps import sweep
 
+import surgery
+from probe import rank
 from probe.data.dataset import Dataset
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
@@ -75,3 +77,19 @@ def test_mteb_scores_a_cut_folder_as_our_table_does(
     ours = sweep(LayerReader(model), select_hookpoints(model, "2"), dataset, [metric]).evaluations[0]
     assert theirs == pytest.approx(ours.mean(metric), abs=1e-3)
     assert theirs > 0
+
+
+def test_mteb_sends_each_side_of_a_pair_to_its_route(
+    tiny_folder: Callable[[str], Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    bert = str(tiny_folder("bert"))
+    folder = surgery.save(surgery.pair(f"{bert}@2:cls", bert), tmp_path / "pair")
+    plain = SentenceTransformer(str(folder), device="cpu")
+    result = mteb.evaluate(plain, make_task(dataset), cache=None, show_progress_bar=False, co2_tracker=False)
+    theirs = result.task_results[0].scores["test"][0]["ndcg_at_10"]
+    board = rank([folder, f"{folder}@document", f"{folder}@query"], dataset)
+    ours = {row.encoder.removeprefix(str(folder)): row.scores["ndcg@10"] for row in board.rows}
+    assert theirs == pytest.approx(ours[""], abs=1e-3)
+    assert len(set(ours.values())) == 3

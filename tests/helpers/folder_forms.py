@@ -250,8 +250,8 @@ PIPELINES: dict[str, FolderForm] = {
         texts=_ENDLESS,
     ),
     # Other kinds of pipelines.
-    "router-two-models": FolderForm(lambda folder: _router(folder, apart=True), "either", "refused"),
-    "router-one-model": FolderForm(lambda folder: _router(folder, apart=False), "either", "refused"),
+    "router-two-models": FolderForm(lambda folder: _router(folder, apart=True), "equal", "refused"),
+    "router-one-model": FolderForm(lambda folder: _router(folder, apart=False), "equal", "refused"),
     "router-head": FolderForm(_routed_head, "either", "either"),
     "static": FolderForm(_static, "either", "refused"),
     "bag-of-words": FolderForm(_bag_of_words, "either", "refused"),

@@ -16,7 +16,6 @@ from sentence_transformers import SentenceTransformer
 import probe
 import surgery
 from probe.errors import ProbeError
-from probe.models.loaded import LoadedModel
 from probe.models.options import LoadOptions
 
 __all__ = ["TEXTS", "Outcome", "compare_cut", "compare_inner", "compare_own", "open_reference", "our_options"]
@@ -99,7 +98,7 @@ def compare_own(folder: Path, texts: Sequence[str] = TEXTS, *, trust: bool = Fal
         return Outcome("nothing", "sentence-transformers does not load it, and we do")
     sides = [(ours.encode_query, "encode_query"), (ours.encode_document, "encode_document")]
     found = [_compare_side(mine, partial(_one_alone, reference, theirs), texts) for mine, theirs in sides]
-    similarity = getattr(_loaded(ours), "similarity", None)
+    similarity = getattr(ours, "similarity_fn_name", None)
     if similarity not in (None, reference.similarity_fn_name):
         found.append(Outcome("wrong", f"ranked by {similarity}, not by {reference.similarity_fn_name}"))
     return _worst(found)
@@ -143,11 +142,6 @@ def compare_cut(folder: Path, after: int, out: Path, *, texts: Sequence[str] = T
     if own is not None and own.similarity_fn_name != saved.similarity_fn_name:
         found.append(Outcome("wrong", f"the cut is ranked by {saved.similarity_fn_name}, not {own.similarity_fn_name}"))
     return _worst(found)
-
-
-def _loaded(encoder: Any) -> LoadedModel:
-    loaded: LoadedModel = encoder.reader.model
-    return loaded
 
 
 def _one_alone(model: SentenceTransformer, method: str, text: str) -> Any:

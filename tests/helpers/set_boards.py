@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from probe.experiments.matrix import join_leaderboards
-from probe.results.grids import Reading
 from probe.results.leaderboard import Leaderboard, Row
 from probe.results.matrix import DatasetMatrix
 from probe.results.query_examples import Example, Examples, Finding
+from probe.results.row import Reading
 
 __all__ = ["LAYERS", "NAMES", "RIVALS", "make_board", "make_matrix", "make_row"]
 

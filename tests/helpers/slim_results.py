@@ -94,6 +94,7 @@ def _settings(name: str, p_value: float | None) -> dict[str, Any]:
         "minutes": 4.0,
         "dims": None,
         "weights_dtype": "float32",
+        "bias": True,
         "seed": 0,
         "timing": "sentence-transformers in float32 on the CPU, in turns: 16 queries one by one, 64 documents in "
         "batches of 32",

@@ -39,7 +39,8 @@ def shrink_examples(cache: Path) -> Iterator[None]:
             patch.setattr(options, "__init__", _take_few_steps(options.__init__, steps))
         patch.setattr(SlimOptions, "__init__", _take_little_time(SlimOptions.__init__))
         patch.setattr("adaptors.slimming.search._FEWEST_SECONDS", 0.1)
-        patch.setattr("adaptors.slimming.publish.embed_in_fresh_process", embed_here)
+        for home in ("adaptors.slimming.publish", "surgery.pairing.folder"):
+            patch.setattr(f"{home}.embed_in_fresh_process", embed_here)
         patch.setattr("probe.experiments.linear_probe.PENALTIES", (0.01,))
         patch.setattr("probe.scale.rate._SECONDS", 0.1)
         patch.setattr("surgery.inspection._ROUNDS", 1)

@@ -25,10 +25,10 @@ from probe.encoding.encoders import TokenEncoder
 from probe.metrics.retrieval import Metric
 
 NAMES = """
-    Capture Dataset DatasetMatrix Encoder Hookpoint LayerReader Leaderboard LoadOptions Metric ProbeError RunOptions
-    Store build_dataset classify_layers correlate_layers evaluate join_leaderboards load_dataset load_encoder
-    load_labelled_texts load_model load_scored_pairs measure_geometry plot rank rank_layers read_result truncate
-    write_report
+    Capture Dataset DatasetMatrix Encoder GateGoal Hookpoint LayerReader Leaderboard LoadOptions Metric ProbeError
+    RunOptions StoragePlan Store build_dataset classify_layers correlate_layers evaluate gate join_leaderboards
+    load_dataset load_encoder load_labelled_texts load_model load_scored_pairs measure_geometry plot rank rank_layers
+    read_result truncate write_report
 """
 FLOAT32 = LoadOptions(dtype="float32", device="cpu")
 RUN = RunOptions(load=FLOAT32)

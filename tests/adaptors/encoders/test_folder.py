@@ -13,10 +13,15 @@ from tiny_models import make_texts
 from typer.testing import CliRunner, Result
 
 import cli
+from adaptors.encoders.adapted import AdaptedModel
 from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
+from adaptors.fitting.fit import fit
+from adaptors.fitting.options import TrainOptions
+from adaptors.modules.linear import Projection
 from probe.errors import CallError, ModelError
 from probe.models.options import LoadOptions
+from surgery.fusing.model import FusedModel
 
 pytestmark = pytest.mark.usefixtures("quick_checks")
 
@@ -66,7 +71,64 @@ def test_a_cut_with_its_lens_is_plain_sentence_transformers(lensed: Path) -> Non
     assert "## Retrieval" in card
 
 
-@pytest.mark.parametrize("name", ["lensed", "fused"])
+@pytest.fixture(scope="module")
+def bare(tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cut with a lens without a bias."""
+    out = tmp_path_factory.mktemp("bare") / "bare"
+    options = ["--after", 2, "--lens", "--no-bias", "-d", data, "--no-store", "-o", out]
+    made = run("surgery", "cut", "-m", tiny_folder("bert"), *options)
+    assert made.exit_code == 0, made.stderr
+    assert "labels none: fitted without a bias" in made.stderr
+    return out
+
+
+def modules_of(folder: Path) -> list[str]:
+    return [type(module).__name__ for module in SentenceTransformer(str(folder), device="cpu")]
+
+
+def test_a_lens_without_a_bias_is_what_servers_with_few_modules_read(bare: Path, lensed: Path) -> None:
+    assert modules_of(bare) == ["Transformer", "Pooling", "Dense", "Normalize"]
+    config = json.loads((bare / "2_Dense" / "config.json").read_text())
+    assert (config["bias"], config["activation_function"]) == (False, "torch.nn.modules.linear.Identity")
+    assert "a linear map without a bias" in (bare / "README.md").read_text()
+    assert "without a bias" not in (lensed / "README.md").read_text()
+    vectors = SentenceTransformer(str(bare), device="cpu").encode_document(TEXTS, batch_size=1)
+    opened = open_adapted(bare, OPTIONS)
+    assert isinstance(opened.encoder.module, Projection)
+    assert not opened.encoder.module.bias.any()
+    mine = AdaptedModel(FusedModel(opened.readers, opened.encoder.fusion), opened.encoder).encode_document(TEXTS)
+    np.testing.assert_allclose(mine, vectors, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("pca", [], ["Dense"]),
+        ("distil", [], ["Normalize", "Dense"]),
+        ("distil", ["--no-bias"], ["Dense"]),
+        ("linear", ["--steps", 2], ["Normalize", "LayerNorm", "Dense"]),
+    ],
+)
+def test_vectors_are_normalized_before_a_map_only_if_it_has_a_bias(
+    tiny_folder: Callable[[str], Path],
+    data: Path,
+    tmp_path: Path,
+    kind: str,
+    options: list[object],
+    expected: list[str],
+) -> None:
+    out = tmp_path / "out"
+    made = run("adaptors", "fit", kind, f"{tiny_folder('bert')}@2", *options, "-d", data, "--no-store", "-o", out)
+    assert made.exit_code == 0, made.stderr
+    assert modules_of(out) == ["Transformer", "Pooling", *expected, "Normalize"]
+
+
+def test_a_kind_whose_bias_cannot_be_left_out_is_refused(tiny_folder: Callable[[str], Path], data: Path) -> None:
+    with pytest.raises(CallError, match=r"'pca' has no bias that can be left out: .* choose one of lens, distil"):
+        fit("pca", f"{tiny_folder('bert')}@2", data, training=TrainOptions(bias=False))
+
+
+@pytest.mark.parametrize("name", ["lensed", "bare", "fused"])
 def test_rank_scores_the_folder_as_the_fit_said(name: str, data: Path, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(name)
     ranked = run("probe", "rank", folder, "-d", data, "--no-store", "--format", "json")

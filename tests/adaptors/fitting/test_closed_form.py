@@ -103,6 +103,27 @@ def test_the_lens_is_the_ridge_regression_of_least_gcv(noise: float) -> None:
     assert np.abs(found.numpy() - expected).max() < 1e-4
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.05, 1.0])
+def test_a_lens_without_a_bias_is_fitted_through_the_origin(noise: float) -> None:
+    data = make_data(noise=noise)
+    states, targets = data.texts.double().numpy(), data.targets.double().numpy()
+    moments = states.T @ states
+    best, expected = np.inf, None
+    for penalty in closed_form._PENALTIES * np.linalg.eigvalsh(moments).mean():
+        fitted = Ridge(alpha=penalty, fit_intercept=False).fit(states, targets)
+        hat = states @ np.linalg.solve(moments + penalty * np.eye(WIDTH), states.T)
+        score = ((targets - fitted.predict(states)) ** 2).sum() / (len(states) - np.trace(hat)) ** 2
+        if score < best:
+            best, expected = score, fitted.predict(states)
+    lens = fit_lens(data, FINAL, bias=False)
+    assert np.abs(lens(data.texts).numpy() - expected).max() < 1e-4
+    assert not lens.bias.any()
+    # The bias is not left out afterwards: that map is another, and further from the targets.
+    dropped = data.texts @ fit_lens(data, FINAL).weight
+    errors = [float((found - data.targets).square().sum()) for found in (lens(data.texts), dropped)]
+    assert errors[0] < errors[1]
+
+
 def test_the_lens_finds_a_linear_map() -> None:
     data = make_data(noise=0.0)
     exact = FitData(**{**vars(data), "targets": data.texts @ torch.randn(WIDTH, FINAL)})

@@ -17,10 +17,11 @@ from torch.nn.functional import normalize
 
 import adaptors.healing.heal as heal_file
 import adaptors.healing.lens as lens_file
+import adaptors.healing.start as start_file
 from adaptors.encoders.folder import open_adapted
 from adaptors.finetuning.encoder import open_trainable
 from adaptors.healing.heal import heal
-from adaptors.healing.lens import add_lens, has_lens
+from adaptors.healing.lens import add_lens, find_head, has_lens
 from adaptors.healing.start import scored_rows
 from adaptors.healing.teacher import find_teacher
 from adaptors.healing.texts import HealTexts
@@ -90,6 +91,57 @@ def test_a_lens_that_is_found_on_the_way_is_the_ridge_regression_to_the_teacher(
         assert float((found * wanted).sum(dim=1).mean()) > 0.9
         if not number:
             assert float((found * wanted).sum(dim=1).mean()) > float((raw * wanted).sum(dim=1).mean())
+
+
+@pytest.mark.usefixtures("quick_checks")
+def test_a_lens_without_a_bias_gets_none_by_healing(cuts: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    out, again = tmp_path / "healed", tmp_path / "again"
+    result = run_command("heal", cuts["cut"], "-d", data, "--no-bias", "--steps", 3, "--no-store", "--out", out)
+    assert result.exit_code == 0, result.stderr
+    assert "as the cut with its lens without a bias" in (out / "README.md").read_text()
+    # Its lens has seen these texts, so it is fitted again.
+    more = run_command(
+        "heal", out, "-d", data, "--steps", 1, "--no-store", "--teacher", find_origin(out), "--out", again
+    )
+    assert more.exit_code == 0, more.stderr
+    for folder in (out, again):
+        model = SentenceTransformer(str(folder), device="cpu")
+        assert [type(module).__name__ for module in model] == ["Transformer", "Pooling", "Dense", "Normalize"]
+        assert model[2].linear.bias is None
+
+
+def find_origin(folder: Path) -> str:
+    return str(json.loads((folder / "surgery.json").read_text())["from"])
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_head_gives_the_vectors_of_its_fit(
+    bias: bool, cuts: dict[str, Path], tiny_folder: Callable[[str], Path], tmp_path: Path
+) -> None:
+    teacher = open_trainable(str(tiny_folder("bert")), tmp_path / "teacher").model
+    texts = HealTexts(TEXTS, normalize(teacher.encode(list(TEXTS), convert_to_tensor=True), dim=1), (("tiny", "0"),))
+    student = add_lens(open_trainable(str(cuts["cut"]), tmp_path), texts, tokens=None, seed=0, bias=bias)
+    sample, index = start_file._Sample(student.model, texts, 0), find_head(student)
+    assert index is not None
+    with torch.no_grad():
+        fitted = start_file._fit_head(student.model.eval(), index, sample)
+        found = start_file._embed(list(student.model), sample)
+    assert torch.allclose(fitted, found, atol=1e-5)
+    assert (student.model[index].linear.bias is not None) is bias
+
+
+def test_an_adaptor_with_a_bias_keeps_it(
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("surgery.saving.fresh_process.check_encoder", lambda *_, **__: None)
+    cut = tmp_path / "cut"
+    made = run_command(
+        "cut", "-m", tiny_folder("bert"), "--after", 2, "--lens", "-d", data, "--out", cut, app="surgery"
+    )
+    assert made.exit_code == 0, made.stderr
+    result = run_command("heal", cut, "-d", data, "--no-bias", "--steps", 3, "--no-store", "--out", tmp_path / "healed")
+    assert result.exit_code == 2
+    assert "has an adaptor with a bias: leave out --no-bias" in result.stderr
 
 
 ORIGINS = {

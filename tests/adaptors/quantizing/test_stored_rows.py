@@ -1,6 +1,7 @@
 """Rows of stored vectors: scored over the decoded documents, with their bytes, beside the float32 rows."""
 
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from tiny_data import make_dataset
 from typer.testing import CliRunner
 
 from adaptors import compare_adaptors, fit, load_encoder, load_quantizer, rank
+from adaptors.encoders.specs import resolve_sides
 from adaptors.fitting.compare import FitPlan
 from adaptors.fitting.data import FitTexts
 from adaptors.quantizing.calibration import calibrate_quantizer
+from adaptors.quantizing.ranking import compress_specs
 from encoder_surgery.adaptors_commands.app import adaptors_app
 from encoder_surgery.probe_commands.app import probe_app
 from probe import LoadOptions, RunOptions
@@ -20,6 +23,7 @@ from probe import rank as rank_plainly
 from probe.data.dataset import Dataset
 from probe.errors import CallError, ModelError
 from probe.evaluation.storage import StoragePlan
+from probe.experiments.ranking import rank_candidates
 from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.vectors import unit
 from probe.results.leaderboard import Leaderboard, Row
@@ -215,5 +219,47 @@ def test_the_commands_have_the_sizes(bert: str, tmp_path: Path) -> None:
     saved = run(adaptors_app, ["fit", "pca", bert, "-d", data, "--dims", "8", "--bits", "4", "--out", str(out)])
     assert saved.exit_code == 0, saved.output
     assert load_quantizer(out).bytes == 4
-    wrong = run(probe_app, ["rank", bert, "-d", data, "--bits", "many"])
-    assert wrong.exit_code == 2
+    for flags, words in (
+        (["--bits", "many"], "expected positive integers, such as 8,4,1"),
+        (["--bits", "32"], "--bits 32 compresses nothing"),
+        (["--bytes", "33"], "no encoder fills 33 bytes"),
+        (["--rescore", "4"], "nothing to rescore"),
+    ):
+        wrong = run(probe_app, ["rank", bert, "-d", data, *flags])
+        assert wrong.exit_code == 2
+        assert words in wrong.stderr
+
+
+def test_over_several_data_sets_rows_of_different_sizes_stay_apart(bert: str, tmp_path: Path) -> None:
+    names = {name: str(make_dataset(tmp_path / name)) for name in ("a", "b")}
+    corpus = tmp_path / "b" / "corpus.jsonl"
+    corpus.write_text("\n".join(line.replace("ice", "fire") for line in corpus.read_text().splitlines()) + "\n")
+    board = rank([bert], names, options=options(bits=(8, 1), sizes=(6,), rescore=2))
+    alone = rank([bert], names["a"], options=options(bits=(8, 1), sizes=(6,), rescore=2))
+    assert {row.key for row in board.rows} == {row.key for row in alone.rows}
+    for row in board.rows:
+        single = next(one for one in alone.rows if one.key == row.key)
+        assert row.datasets is not None
+        assert row.datasets["a"].scores == single.scores
+    assert "bytes" in board.to_markdown()
+    assert any(row.front for row in board.rows)
+
+
+def test_two_sides_and_fusions_are_stored_too(tiny_folder: Callable[[str], Path], dataset: Dataset) -> None:
+    bert, mpnet = tiny_folder("bert"), tiny_folder("mpnet")
+    resolved = resolve_sides(f"{bert}@2:mean", f"{bert}@3:mean", LOAD)
+    small = compress_specs(resolved, dataset, options(bits=(8,)))
+    (one,) = (one for one in small if str(one) == str(resolved.baseline))
+    assert pickle.loads(pickle.dumps(one)).storage == one.storage
+    board = rank_candidates(
+        resolved.candidates,
+        dataset,
+        str(resolved.baseline),
+        options=options(bits=(8,)),
+        fusions=[*resolved.fusions, one],
+    )
+    frozen, stored = (pick(board, bits=bits, encoder=str(one)) for bits in (32, 8))
+    assert stored.bytes == 32
+    assert stored.scores[METRIC] == pytest.approx(frozen.scores[METRIC], abs=0.05)
+    fused = rank([f"{bert}@3:mean+{mpnet}@3:mean"], dataset, options=options(bits=(4,)))
+    assert {row.bytes for row in fused.rows} == {256, 32}

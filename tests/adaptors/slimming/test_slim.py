@@ -190,14 +190,20 @@ def test_the_rounded_weights_of_a_trained_candidate_are_those_that_are_tested(
     tiny_folder: Callable[[str], Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slim_module, "list_candidates", lambda *args, **named: (Candidate(2),))
-    options = SlimOptions(minutes=0.01, dims=8, weights_dtype="float16", force=True)
+    options = SlimOptions(minutes=0.01, dims=8, weights_dtype="float16", force=True, bias=False)
     result = slim(tiny_folder("bert"), str(data), SlimGoal(keep=0.02), out=tmp_path / "small", options=options)
     assert (result.best.blocks, result.best.dim) == (2, 8)
     assert result.full.megabytes == (tiny_folder("bert") / "model.safetensors").stat().st_size / 1e6
     again = rank([str(tiny_folder("bert")), str(tmp_path / "small")], str(data))
     scores = {row.dim: row.scores for row in again.rows if row.delta is not None}
     assert [*scores.values()] == [result.best.scores]
-    assert "float16" in (tmp_path / "small" / "README.md").read_text()
+    card = (tmp_path / "small" / "README.md").read_text()
+    assert "float16" in card
+    # Without a bias, nothing is normalized before the map.
+    assert "Its linear map on top has no bias." in card
+    modules = list(SentenceTransformer(str(tmp_path / "small"), device="cpu"))
+    assert [type(module).__name__ for module in modules] == ["Transformer", "Pooling", "Dense", "Normalize"]
+    assert modules[2].linear.bias is None
 
 
 def test_a_model_without_a_static_cut_is_slimmed_all_the_same(

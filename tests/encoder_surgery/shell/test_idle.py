@@ -8,6 +8,7 @@ import cli
 IDLE = {
     "surgery cut --after 5 --split dev": "--split does nothing without --dataset",
     "surgery cut --after 5 --no-store": "--no-store does nothing without --dataset",
+    "surgery cut --after 5 --no-bias": "--no-bias does nothing without --lens",
     "surgery keep --blocks 1 --split dev": "--split does nothing without --dataset",
     "surgery cut --after 5 --similarity dot": "--similarity does nothing without --dataset",
     "surgery cut --after 5 --drop-same-id": "--drop-same-id does nothing without --dataset",
@@ -19,6 +20,9 @@ IDLE = {
     "adaptors fit lens -m a --out o --lr 0.1": "--lr does nothing with lens, which is not",
     "adaptors fit truncate -m a --out o --checkpoint-dir c": "--checkpoint-dir does nothing with truncate",
     "adaptors fit spectral -m a --out o --report-to none": "--report-to does nothing with spectral, which is not",
+    "adaptors fit pca -m a --out o --no-bias": "--no-bias does nothing with pca, which has no bias that can",
+    "adaptors fit linear -m a --out o --no-bias": "--no-bias does nothing with linear, which has no bias that can",
+    "adaptors rank -m a --kinds pca,mlp --no-bias": "--no-bias does nothing with pca,mlp, none of which has a bias",
     "adaptors rank -m a --kinds pca,lens --steps 3": "--steps does nothing with pca,lens, of which none is trained",
     "adaptors rank -m a --kinds pca --labels train": "--labels does nothing with pca, of which none uses",
     "adaptors tune -d r --num-negatives 5": "--num-negatives does nothing without --rounds",

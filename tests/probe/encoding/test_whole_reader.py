@@ -23,9 +23,10 @@ TEXTS = make_texts(5)
 
 @pytest.fixture(params=["static", "router"])
 def saved(request: pytest.FixtureRequest, tiny_folder: Callable[[str], Path], tmp_path: Path) -> Path:
+    """A static encoder, and a router with one route for both sides."""
     first = SentenceTransformer(str(tiny_folder("bert")), device="cpu")[0]
     static = StaticEmbedding(first.tokenizer, embedding_dim=WIDTH)
-    router = Router.for_query_document(query_modules=[static], document_modules=[first, Pooling(WIDTH)])
+    router = Router({"text": [first, Pooling(WIDTH)], "image": [static]})
     modules = [static, Normalize()] if request.param == "static" else [router, Normalize()]
     SentenceTransformer(modules=modules, device="cpu", prompts={"query": "acid "}).save(str(tmp_path / "model"))
     return tmp_path / "model"

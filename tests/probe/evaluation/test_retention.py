@@ -7,7 +7,7 @@ from probe.evaluation.records import AdaptorFacts, Evaluation, MapEnds
 from probe.evaluation.retention import find_retention, join_retention
 from probe.metrics.retrieval import Metric
 from probe.metrics.significance import paired_p_values
-from probe.results.row import Retention, Row
+from probe.results.row import Retention, Row, RowKey
 
 METRIC = Metric.parse("ndcg@10")
 SCORES = {"a": np.array([0.4, 0.5, 0.6]), "b": np.array([0.8, 0.9, 1.0]), "a > b": np.array([0.5, 0.6, 0.7])}
@@ -42,15 +42,15 @@ def test_a_model_that_finds_nothing_has_no_share() -> None:
 def test_over_several_data_sets_it_is_that_of_the_means() -> None:
     kept = (Retention("a", 1.0, None), Retention("b", 1.0, None))
     rows = {
-        (name, None, "none", 2): {
+        RowKey(name, None, "none", 2, ()): {
             data: Row(1, name, scores={"ndcg@10": score}, retention=kept if name == "a > b" else None)
             for data, score in zip(("one", "two"), scores, strict=True)
         }
         for name, scores in {"a": (0.2, 0.4), "b": (0.5, 0.7), "a > b": (0.4, 0.5)}.items()
     }
-    scores = {key: [SCORES[key[0]][None]] * 2 for key in rows}
+    scores = {key: [SCORES[key.encoder][None]] * 2 for key in rows}
     ((key, (source, target)),) = join_retention(rows, scores, "ndcg@10", seed=0).items()
-    assert key[0] == "a > b"
+    assert key.encoder == "a > b"
     assert source.share == pytest.approx(0.45 / 0.3)
     assert target.share == pytest.approx(0.45 / 0.6)
     assert target.p_value is not None

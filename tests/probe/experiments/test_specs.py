@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from probe.encoding.opening import open_reader
-from probe.encoding.reader import LayerReader
+from probe.encoding.opening import open_model
 from probe.errors import CallError
 from probe.experiments import specs as resolve
 from probe.experiments.specs import resolve_specs
@@ -26,11 +26,11 @@ def test_every_model_is_loaded_once(
 ) -> None:
     loaded: list[str] = []
 
-    def load(name: str, options: LoadOptions | None, store: Store | None) -> LayerReader:
+    def load(name: str, options: LoadOptions | None, store: Store | None, *, similarity: str) -> Any:
         loaded.append(name)
-        return open_reader(name, options, store)
+        return open_model(name, options, store, similarity=similarity)
 
-    monkeypatch.setattr(resolve, "open_reader", load)
+    monkeypatch.setattr(resolve, "open_model", load)
     other = str(tiny_folder("mpnet"))
     resolved = resolve_specs([f"{bert}@1:cls", other, f"{bert}@2"], OPTIONS)
     assert loaded == [bert, other]

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from probe.errors import CallError
-from probe.layers.hookpoint import Hookpoint, check_pooling, parse_layers, split_spec
+from probe.layers.hookpoint import Hookpoint, check_pooling, split_spec
+from probe.layers.layer_numbers import parse_layers
 
 PARSED = [
     ("minilm", Hookpoint("minilm")),
     ("minilm@5", Hookpoint("minilm", 5)),
+    ("./pair@query", Hookpoint("./pair@query")),
+    ("./pair@document.5:mean", Hookpoint("./pair@document", 5, "mean")),
+    ("owner/pair@query:cls", Hookpoint("owner/pair@query", None, "cls")),
     ("minilm@0:cls", Hookpoint("minilm", 0, "cls")),
     ("minilm:mean", Hookpoint("minilm", None, "mean")),
     ("arctic-m@last", Hookpoint("arctic-m", "last")),

@@ -22,8 +22,8 @@ from probe.plots.picture import save_picture
 from probe.results.charts import COST, pareto_front
 from probe.results.colours import ADAPTED, FROZEN
 from probe.results.geometry import GeometryResult, GeometryRow
-from probe.results.grids import Reading
 from probe.results.leaderboard import Leaderboard, Row
+from probe.results.row import Reading
 
 SCORES = (0.2, 0.06, 0.05, 0.0, 0.3)
 PNG = b"\x89PNG\r\n\x1a\n"

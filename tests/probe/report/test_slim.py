@@ -5,9 +5,9 @@ from pathlib import Path
 from markupsafe import escape
 from slim_results import make_slim, slim_examples
 
+from probe.report.goals import slim_section
 from probe.report.page import render_report
 from probe.report.parts import make_table
-from probe.report.slim import slim_section
 from probe.results.slim import SlimResult
 
 FILE = Path("slim.json")

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from probe.results.charts import chart_leaderboard
 from probe.results.console import print_result
-from probe.results.grids import Reading
 from probe.results.leaderboard import Leaderboard, Row
 from probe.results.load import read_result
+from probe.results.row import Reading
 
 ROW_KEYS = [
     "rank",

@@ -12,9 +12,10 @@ from slim_results import make_slim, slim_examples
 
 from probe.errors import DataError
 from probe.results.console import View, print_result
+from probe.results.formats import p_words
 from probe.results.load import column_names, read_result
 from probe.results.query_examples import Example, Examples, Finding, before_and_after
-from probe.results.slim import SlimResult, p_words
+from probe.results.slim import SlimResult
 
 LONG = "/home/someone/models/company/mpnet-base-tuned-on-tickets-with-hard-negatives"
 LOST = "it keeps 93.1% of the full model's score on 40 test queries, 0.95 demanded"

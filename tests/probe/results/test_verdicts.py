@@ -7,9 +7,8 @@ import pytest
 
 from probe.results.classification import ClassificationResult, ClassificationRow
 from probe.results.geometry import GeometryResult, GeometryRow
-from probe.results.grids import Reading
 from probe.results.leaderboard import Leaderboard, Row
-from probe.results.row import Retention
+from probe.results.row import Reading, Retention
 from probe.results.similarity import SimilarityResult, SimilarityRow
 
 DATA = {"name": "notes", "split": "test", "documents": 9, "queries": 3, "limited": False, "synthetic": None}

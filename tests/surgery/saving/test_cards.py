@@ -14,6 +14,7 @@ from tiny_data import make_dataset
 from tiny_tuning import pairs_file, run_command
 
 from probe.models.sources import ModelSource
+from surgery.saving.fresh_process import embed_here
 from surgery.saving.origin import Origin, add_step, front_matter, inherit, join_origins, read_origin
 
 ROOT = Path(__file__).parents[3]
@@ -43,17 +44,19 @@ def saved(tiny_folder: Callable[[str], Path], tmp_path_factory: pytest.TempPathF
         "tune": ("adaptors", "tune", "-m", root / "lens", "-d", pairs_file(), "--epochs", 1, "--hold-out", 0),
         "heal": ("adaptors", "heal", root / "lens", "-d", data, "--steps", 2, "--no-store"),
         "again": ("surgery", "cut", "-m", root / "tune", "--after", 1),
+        "pair": ("surgery", "pair", root / "lens", model),
     }
     with pytest.MonkeyPatch.context() as patch:
         for name in ("check_encoder", "check_saved"):
             patch.setattr(f"surgery.saving.fresh_process.{name}", lambda *_, **__: None)
+        patch.setattr("surgery.pairing.folder.embed_in_fresh_process", embed_here)
         for name, (app, *args) in commands.items():
             result = run_command(*args, "--out", root / name, app=str(app))
             assert result.exit_code == 0, result.stderr
     return {name: root / name for name in commands}
 
 
-NAMES = ("cut", "keep", "lens", "fuse", "fit", "tune", "heal", "again")
+NAMES = ("cut", "keep", "lens", "fuse", "fit", "tune", "heal", "again", "pair")
 
 
 @pytest.mark.parametrize("name", NAMES)

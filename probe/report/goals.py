@@ -1,4 +1,4 @@
-"""The section of a report on a search for a smaller model."""
+"""The sections of a report on what ends in the test of a goal: a search for a smaller model, and a gate."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,10 +9,19 @@ from probe.report.headline import Tile
 from probe.report.panels import Dot, Level, Line, Panel
 from probe.report.parts import Compared, Section, make_table
 from probe.results.colours import tone_of
-from probe.results.formats import metric_title, round_steps, show_interval, show_number
-from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow, p_words
+from probe.results.formats import (
+    join_names,
+    metric_title,
+    p_words,
+    round_steps,
+    show_interval,
+    show_number,
+    show_signed_interval,
+)
+from probe.results.gate import GateResult, GateRow
+from probe.results.slim import CANDIDATE, FULL, WIDE, WINNER, SlimResult, SlimRow
 
-__all__ = ["slim_section"]
+__all__ = ["gate_section", "slim_section"]
 
 _FULL, _CANDIDATE = tone_of(0), tone_of(1)
 _HEADINGS = {"lost": "Queries that lost most", "gained": "Queries that gained most"}
@@ -140,3 +149,51 @@ def _size_label(wide: bool) -> str:
 
 def _ticks(sizes: Sequence[float]) -> tuple[tuple[float, str], ...]:
     return tuple((step, f"{step:,g}") for step in round_steps(min(sizes), max(sizes)))
+
+
+def gate_section(result: GateResult, source: Path) -> Section:
+    """Return the section of a gate read from a file."""
+    title = f"{result.candidate} in place of {result.baseline} on {join_names([row.name for row in result.rows])}"
+    return Section(
+        result=result,
+        title=title,
+        source=source.name,
+        summary=tuple(result.conclusions()),
+        warnings=tuple(result.cautions()),
+        table=make_table(f"{title}; {result.settings['goal']}", result, "candidate"),
+        tiles=tuple(_gate_tiles(result)),
+        drawings=(lay_out(_difference_panel(result)),),
+    )
+
+
+def _gate_tiles(result: GateResult) -> Iterable[Tile]:
+    """Return the headline: whether it passes, and the data set that decides."""
+    worst = max(result.rows, key=lambda row: (row.p_value is None, row.p_value or 0.0))
+    passed = "passed" if result.is_passed else "not passed"
+    tested = "no test" if worst.p_value is None else p_words(worst.p_value)
+    yield Tile("Gate", passed, result.settings["goal"], result.candidate, (f"against {result.baseline}",))
+    yield Tile("Test", tested, f"a loss of {worst.margin:.4f} or more", worst.name, (worst.outcome,))
+    interval = () if worst.delta_ci95 is None else (f"95% CI {show_signed_interval(worst.delta_ci95)}",)
+    yield Tile("Difference", show_number(worst.delta, "+.4f"), metric_title(result.metric), worst.name, interval)
+    if worst.detectable is not None:
+        lines = () if worst.needed is None else (f"the margin needs about {worst.needed:,}",)
+        yield Tile("Queries", f"{worst.queries:,}", f"show margins of {worst.detectable:.2g}", worst.name, lines)
+
+
+def _difference_panel(result: GateResult) -> Panel:
+    """Return the differences on every data set."""
+    margins = {row.margin for row in result.rows}
+    levels = [Level("baseline", 0.0), *(Level("what may be lost", -margin) for margin in margins if len(margins) == 1)]
+    return Panel(
+        title="Difference to the baseline, with its 95% CI",
+        x_label="data set",
+        y_label=f"difference in {metric_title(result.metric)}",
+        lines=(Line(result.candidate, tuple(_difference_dot(*one) for one in enumerate(result.rows)), joined=False),),
+        levels=tuple(levels),
+        ticks=tuple((number, row.dataset) for number, row in enumerate(result.rows)),
+    )
+
+
+def _difference_dot(number: int, row: GateRow) -> Dot:
+    tip = f"{row.name}: {show_number(row.delta, '+.4f')} ({show_signed_interval(row.delta_ci95)}), {row.outcome}"
+    return Dot(number, row.delta, tip, row.delta_ci95, hollow=row.outcome == "not tested")

@@ -24,10 +24,12 @@ class Trial:
     Attributes:
         method: The method.
         agreement: Share of the first documents of the joint ranking that are among those of the map.
+        error: Standard error of the agreement over the queries.
     """
 
     method: Method
     agreement: float
+    error: float
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,15 @@ class MapChoice:
 
     Attributes:
         map: The map.
-        trials: All methods, best first.
+        best: The method of the map.
+        trials: All methods, those that agree most first.
         source: Agreement of the model that is mapped, alone.
         target: Agreement of the other model alone.
         basis: The held-out texts in words.
     """
 
     map: LinearMap
+    best: Trial
     trials: tuple[Trial, ...]
     source: float
     target: float
@@ -50,7 +54,7 @@ class MapChoice:
 
     def notes(self, name: str) -> tuple[str, ...]:
         """Return how the map was chosen, as sentences."""
-        best = self.trials[0]
+        best = self.best
         rivals: dict[str, float] = {}
         for trial in self.trials:
             if not trial.method.transposed and trial.method.form != best.method.form:
@@ -64,9 +68,10 @@ class MapChoice:
 
 
 def choose_map(data: MapData, options: MapOptions) -> MapChoice:
-    """Choose the method whose rankings of held-out texts agree best, and fit it to all texts.
+    """Choose a method by the rankings of held-out texts, and fit it to all texts.
 
-    Rankings are compared with the joint one of both models, by the sum of their cosines.
+    Rankings are compared with the joint one of both models, by the sum of their cosines. Of the methods within one
+    standard error of the best, the simplest is chosen (Breiman et al., Classification and Regression Trees, 1984).
 
     Args:
         data: Vectors of the texts by both models.
@@ -84,15 +89,17 @@ def choose_map(data: MapData, options: MapOptions) -> MapChoice:
     fit, held = data.hold_out(options.seed, documents=options.side == "documents")
     judge = _Judge.of(held)
     trials = [
-        Trial(method, judge.score(*_search(found, held, options.side)))
+        Trial(method, *judge.score(*_search(found, held, options.side)))
         for method, found in fit_methods(fit, options).items()
     ]
-    trials.sort(key=lambda trial: -trial.agreement)
+    first = max(trials, key=lambda trial: trial.agreement)
+    best = next(trial for trial in trials if trial.agreement >= first.agreement - first.error)
     return MapChoice(
-        fit_methods(data, options)[trials[0].method],
-        tuple(trials),
-        judge.score(held.queries.source, held.documents.source),
-        judge.score(held.queries.target, held.documents.target),
+        fit_methods(data, options)[best.method],
+        best,
+        tuple(sorted(trials, key=lambda trial: -trial.agreement)),
+        judge.score(held.queries.source, held.documents.source)[0],
+        judge.score(held.queries.target, held.documents.target)[0],
         held.basis,
     )
 
@@ -121,8 +128,9 @@ class _Judge:
         joint = queries.source @ documents.source.T + queries.target @ documents.target.T
         return cls(joint.topk(min(_DEPTH, len(documents)), dim=1).indices)
 
-    def score(self, queries: Tensor, documents: Tensor) -> float:
-        """Return the share of the wanted documents that a search finds, in the mean over the queries."""
+    def score(self, queries: Tensor, documents: Tensor) -> tuple[float, float]:
+        """Return the share of the wanted documents that a search finds, and its standard error over the queries."""
         found = (queries @ documents.T).topk(self.wanted.shape[1], dim=1).indices
         shared = (found.unsqueeze(2) == self.wanted.unsqueeze(1)).any(dim=1)
-        return float(shared.float().mean())
+        shares = shared.float().mean(dim=1)
+        return float(shares.mean()), float(shares.std(correction=0)) / len(shares) ** 0.5

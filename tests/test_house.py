@@ -55,7 +55,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         ("rows",),
         ("finetuning",),
         ("healing",),
-        ("static",),
+        ("static", "maps"),
         ("candidates",),
         ("slimming",),
         ("adaptor_module",),

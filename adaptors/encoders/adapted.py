@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adaptors.encoders.description import MapTarget
 from adaptors.modules.base import Adaptor
 from adaptors.training.epochs import Epoch
 from probe.encoding.encoders import encode_texts
@@ -32,6 +33,7 @@ class AdaptedEncoder:
         name: Name in tables; default: the fusion's.
         epochs: Losses and scores by epoch, if the adaptor was trained.
         notes: Sentences for the table footer.
+        maps_to: The encoder in whose space its vectors are, if that is another model's.
     """
 
     fusion: Fusion
@@ -41,6 +43,7 @@ class AdaptedEncoder:
     name: str | None = None
     epochs: tuple[Epoch, ...] = ()
     notes: tuple[str, ...] = ()
+    maps_to: MapTarget | None = None
 
     @property
     def points(self) -> tuple[Hookpoint, ...]:

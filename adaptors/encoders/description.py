@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from probe.data.training_record import Learned, join_learned, name_seen, read_learned, write_learned
 from probe.errors import CallError, ModelError
@@ -13,8 +14,10 @@ from surgery.saving.files import write_json
 
 __all__ = [
     "DESCRIPTION",
+    "MapTarget",
     "Member",
     "SavedDescription",
+    "TargetMember",
     "TrainedOn",
     "check_member",
     "describe_member",
@@ -79,6 +82,23 @@ def check_member(member: Member, model: ModelProfile) -> None:
         )
 
 
+class TargetMember(Member):
+    """A model in whose space vectors are mapped, and where it is read."""
+
+    layer: int
+    pooling: str
+
+
+class MapTarget(Part):
+    """The encoder in whose space an adaptor maps one side of a search."""
+
+    side: Literal["queries", "documents"]
+    encoder: str
+    members: list[TargetMember]
+    # Of the adaptor on top of its models, if it has one.
+    adaptor_sha256: str | None = None
+
+
 class SavedDescription(Description):
     """The content of adaptor.json."""
 
@@ -90,6 +110,8 @@ class SavedDescription(Description):
     fitted_to: list[Member]
     # Separate fields, because names may contain the `+` that joins them above; None in older folders.
     seen: tuple[tuple[str, str], ...] | None = None
+    # Only of a map between models.
+    maps_to: MapTarget | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import (
     DESCRIPTION,
+    MapTarget,
     SavedDescription,
     check_member,
     describe_member,
@@ -158,6 +159,7 @@ def _write_description(encoder: AdaptedEncoder, members: Sequence[Path], folder:
         # The last module is the normalization.
         top=[entry.path for entry in read_model_config(folder).modules[-1 - len(top) : -1]],
         fitted_to=[describe_member(member) for member in members],
+        maps_to=encoder.maps_to,
     )
     write_json(folder / DESCRIPTION, description.model_dump())
 
@@ -172,7 +174,19 @@ def _describe_training(encoder: AdaptedEncoder, dataset: str) -> str:
     needs = "" if is_plain(encoder.module) else " It needs encoder-surgery and `trust_remote_code=True`."
     return (
         f"On top is {form} to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {names} {how}; "
-        f"the layers below were not trained.{needs}"
+        f"the layers below were not trained.{needs}{_describe_target(encoder.maps_to)}"
+    )
+
+
+def _describe_target(target: MapTarget | None) -> str:
+    """Return what the vectors of a map are for, as sentences; empty for other adaptors."""
+    if target is None:
+        return ""
+    other = {"queries": "documents", "documents": "queries"}[target.side]
+    hashes = join_names([member.weights_sha256[:12] for member in target.members])
+    return (
+        f" Its vectors of {target.side} are in the space of `{target.encoder}` (weights {hashes}), to be compared with "
+        f"that encoder's {other}. Fit the map again when that encoder changes."
     )
 
 
@@ -215,4 +229,5 @@ def open_adapted(folder: str | Path, options: LoadOptions | None = None, store: 
     if module.width != width:
         raise ModelError(f"the adaptor in '{folder}' expects {module.width} dimensions, but its models give {width}")
     facts = AdaptorFacts(description.kind, description.labels, seen_texts(description), None, module.count_parameters())
-    return SavedAdaptor(readers, AdaptedEncoder(fusion, module, module.dim, facts, str(folder)))
+    encoder = AdaptedEncoder(fusion, module, module.dim, facts, str(folder), maps_to=description.maps_to)
+    return SavedAdaptor(readers, encoder)

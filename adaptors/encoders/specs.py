@@ -9,20 +9,22 @@ from typing import cast
 from adaptors.encoders.adapted import AdaptedEncoder, AdaptedModel
 from adaptors.encoders.description import is_adapted
 from adaptors.encoders.folder import open_adapted
+from adaptors.encoders.target import check_pair
 from adaptors.quantizing.ranking import compress_specs
 from probe.encoding import opening
 from probe.encoding.opening import Openable
 from probe.encoding.protocols import Encoder
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
-from probe.evaluation.composite import Composite
+from probe.evaluation.composite import Asymmetric, Composite
 from probe.evaluation.fusion import Fusion
 from probe.experiments import gate as known_gate
 from probe.experiments import specs as known
-from probe.experiments.given import GivenSpecs, Rankable, Readable
+from probe.experiments.given import GivenSpecs, Rankable, Readable, ResolvedSpecs
 from probe.experiments.options import RunOptions
 from probe.layers.hookpoint import SpecParts, split_fusion, split_name, split_spec
 from probe.metrics.non_inferiority import GateGoal
+from probe.metrics.similarity import OWN
 from probe.models.options import LoadOptions
 from probe.results.gate import GateResult
 from probe.results.leaderboard import Leaderboard
@@ -139,7 +141,45 @@ def _open_saved(
     return fused.readers, replace(fused.fusion, name=name or fused.fusion.name)
 
 
-# The functions of probe, extended by folders of fused and adapted models.
+# The function of probe, extended by folders of fused and adapted models.
 resolve_specs = partial(known.resolve_specs, open_saved=_open_saved)
-resolve_sides = partial(known.resolve_sides, open_saved=_open_saved)
-resolve_gate = partial(known_gate.resolve_gate, open_saved=_open_saved)
+
+
+def resolve_sides(
+    queries: str,
+    documents: str,
+    options: LoadOptions | None = None,
+    *,
+    store: Store | None = None,
+    similarity: str = OWN,
+) -> ResolvedSpecs:
+    """Open an encoder for queries and one for documents, like `probe`; folders of adapted models are valid, too.
+
+    Raises:
+        CallError: One of them has several encoders, or is a map to another encoder than the other one.
+    """
+    return _check_maps(
+        known.resolve_sides(queries, documents, options, store=store, open_saved=_open_saved, similarity=similarity)
+    )
+
+
+def resolve_gate(
+    candidate: Rankable, baseline: Rankable, documents: str | None = None, *, options: RunOptions
+) -> known_gate.GatePair:
+    """Open a candidate and a baseline, like `probe`; folders of fused and adapted models are valid, too.
+
+    Raises:
+        CallError: One of them has several encoders, or is a map to another encoder than that of the documents.
+    """
+    pair = known_gate.resolve_gate(candidate, baseline, documents, options=options, open_saved=_open_saved)
+    _check_maps(pair.resolved)
+    return pair
+
+
+def _check_maps(resolved: ResolvedSpecs) -> ResolvedSpecs:
+    """Return encoders if every map among them is beside the encoder it was fitted to."""
+    readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
+    for one in resolved.fusions:
+        if isinstance(one, Asymmetric):
+            check_pair(one, readers)
+    return resolved

@@ -17,6 +17,7 @@ __all__ = [
     "fit_spectral",
     "fit_truncate",
     "mixed_moments",
+    "pick_penalty",
     "principal_axes",
     "second_moments",
     "whiten_targets",
@@ -130,20 +131,21 @@ def fit_lens(data: FitData, dim: int, *, bias: bool = True) -> Projection:
     # The penalty only needs float32, where the eigenvectors take a third of the time; the map needs float64.
     values, vectors = torch.linalg.eigh(moments.float())
     along = (vectors.T @ shared.float()).double().square().sum(dim=1)
-    free = len(states) - bias
-    penalty = _pick_penalty(values.double().numpy(), along.numpy(), float(wanted.square().sum()), free=free)
+    penalty = pick_penalty(
+        values.double().numpy(), along.numpy(), float(wanted.square().sum()), free=len(states) - bias
+    )
     moments.diagonal().add_(penalty)
     weight = torch.cholesky_solve(shared, torch.linalg.cholesky(moments))
     offset = target_mean - mean @ weight
     return Projection.of(weight[:, :dim].float(), offset[:dim].float())
 
 
-def _pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, *, free: int) -> float:
-    """Return the penalty with the lowest GCV.
+def pick_penalty(values: NDArray[np.float64], along: NDArray[np.float64], total: float, *, free: int) -> float:
+    """Return the ridge penalty with the lowest GCV, as in `fit_lens`.
 
     Args:
-        values: Eigenvalues of X'X.
-        along: Squared projections of X'Y on its axes.
+        values: Eigenvalues of X'X `(D,)`; the first three arguments may be divided by the number of texts.
+        along: Squared lengths of the projections of X'Y on its axes `(D,)`.
         total: Sum of the squares of Y.
         free: Number of texts, less one for a bias.
     """

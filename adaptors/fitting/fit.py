@@ -32,7 +32,7 @@ from surgery.cutting.cut import EXACT
 from surgery.fusing.model import FusedModel, widths_of
 from surgery.scoring import card_section
 
-__all__ = ["FittedModel", "fit"]
+__all__ = ["FittedModel", "check_single", "fit", "select_texts"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,9 +134,9 @@ def fit(
     """
     options, training = _one_size(RunOptions.of(options)), training or TrainOptions()
     _check_kind(kind, labels, training)
-    texts = _select_texts(data, split, labels)
+    texts = select_texts(data, split, labels)
     resolved = resolve_specs(as_specs([spec]), options.load, options.store, similarity=options.similarity)
-    _check_single(resolved)
+    check_single(resolved)
     shown = _beside_full(resolved) if KINDS[kind].maps_to_final else resolved
     readers = tuple(candidate.reader for candidate in resolved.candidates)
     wanted = (dims,) if isinstance(dims, int) else dims
@@ -159,7 +159,12 @@ def fit(
     return FittedModel(FusedModel(readers, best.fusion), best, board, fitted.quantizer_of(best))
 
 
-def _select_texts(data: FitSource | Sequence[FitSource], split: str | None, labels: str) -> tuple[FitTexts, ...]:
+def select_texts(data: FitSource | Sequence[FitSource], split: str | None, labels: str) -> tuple[FitTexts, ...]:
+    """Return the texts of one or several data sets, given as in `fit`.
+
+    Raises:
+        CallError: They are something else, or a split is given for a data set in memory.
+    """
     if split is None:
         return as_several_texts(data, labels)
     several = as_several(data)
@@ -201,7 +206,12 @@ def _beside_full(resolved: ResolvedSpecs) -> ResolvedSpecs:
     return ResolvedSpecs((replace(candidate, hookpoints=points),), resolved.fusions, full)
 
 
-def _check_single(resolved: ResolvedSpecs) -> None:
+def check_single(resolved: ResolvedSpecs) -> None:
+    """Check that specs mean one encoder that can have an adaptor.
+
+    Raises:
+        CallError: They mean several, a saved one, the embeddings only, or a tower.
+    """
     spec = resolved.baseline
     encoders = sum(len(candidate.hookpoints) for candidate in resolved.candidates) + len(resolved.fusions)
     if encoders != 1 or not isinstance(spec, Fusion):

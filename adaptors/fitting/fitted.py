@@ -14,6 +14,7 @@ from adaptors.quantizing.quantizer import Quantizer
 from probe.data.dataset import Dataset
 from probe.data.training_record import Learned
 from probe.errors import CallError
+from probe.evaluation.composite import Asymmetric
 from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.storage import StoragePlan
@@ -32,6 +33,7 @@ class FittedAdaptors:
         texts: The texts they were fitted to.
         compressed: Frozen and adapted encoders with their documents in fewer bytes.
         ranks_float: Whether the adapted encoders are ranked uncompressed, too.
+        maps: Searches with a map between two models.
     """
 
     adapted: tuple[AdaptedEncoder, ...]
@@ -39,11 +41,12 @@ class FittedAdaptors:
     texts: tuple[FitTexts, ...]
     compressed: tuple[Compressed, ...] = ()
     ranks_float: bool = True
+    maps: tuple[Asymmetric, ...] = ()
 
     @property
-    def ranked(self) -> tuple[AdaptedEncoder | Compressed, ...]:
+    def ranked(self) -> tuple[AdaptedEncoder | Compressed | Asymmetric, ...]:
         """The encoders that are ranked beside the frozen ones."""
-        return (*(self.adapted if self.ranks_float else ()), *self.compressed)
+        return (*(self.adapted if self.ranks_float else ()), *self.compressed, *self.maps)
 
     def quantizer_of(self, encoder: AdaptedEncoder) -> Quantizer | None:
         """Return the quantizer of an encoder's documents, if there is one; the first of several."""

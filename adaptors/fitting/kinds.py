@@ -11,9 +11,11 @@ from adaptors.modules.registry import NETWORKS
 from probe.errors import CallError, did_you_mean
 from probe.results.leaderboard import PCA
 
-__all__ = ["KINDS", "LENS", "RECOMMENDED", "Kind", "check_kinds"]
+__all__ = ["KINDS", "LENS", "MAP", "RECOMMENDED", "Kind", "check_kinds"]
 
 LENS = "lens"
+# A map to another encoder's space; it is no kind of its own encoder alone, see `adaptors.maps`.
+MAP = "map"
 # The default recommendation: needs no labels, and scored best on the training queries it was chosen on.
 RECOMMENDED = "distil"
 # Networks of the published experiment (Compressed Concatenation), for comparison.
@@ -81,8 +83,10 @@ def check_kinds(names: Sequence[str]) -> tuple[str, ...]:
     """Return the kinds without duplicates, always including PCA for comparison.
 
     Raises:
-        CallError: A kind is unknown.
+        CallError: A kind is unknown, or needs another encoder.
     """
+    if MAP in names:
+        raise CallError("a map needs the encoder to map to: adaptors.fit_map(encoder, other, data), or --to OTHER")
     unknown = [name for name in names if name not in KINDS]
     if unknown:
         raise CallError(f"unknown adaptor '{unknown[0]}': {did_you_mean(unknown[0], list(KINDS))}")

@@ -1,10 +1,11 @@
 """The command `adaptors rank`."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
+from encoder_surgery.adaptors_commands.map_flags import Target
 from encoder_surgery.adaptors_commands.training_flags import FittedDims
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
@@ -16,16 +17,24 @@ from encoder_surgery.shell.progress import working
 from encoder_surgery.shell.storage import StorageFlags
 
 if TYPE_CHECKING:
+    from adaptors.fitting.compare import FitPlan, FittedAdaptors
     from adaptors.fitting.data import FitTexts
     from adaptors.fitting.options import TrainOptions
+    from adaptors.maps.models import MapModels
     from probe.data.sampling import SampleSize
     from probe.encoding.chunk_states import Progress
+    from probe.experiments.options import RunOptions
+    from probe.experiments.specs import ResolvedSpecs
     from probe.results.leaderboard import Leaderboard
     from probe.sources.several import LoadedDataset, LoadedDatasets
 
 __all__ = ["rank"]
 
-Kinds = Annotated[str | None, flag("Kinds of adaptors, comma-separated, as in `adaptors fit`; default: all.")]
+Kinds = Annotated[
+    str | None,
+    flag("Kinds of adaptors, comma-separated, as in `adaptors fit`; default: all, `map` only with --to."),
+]
+_MAP = "map"
 
 
 def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
@@ -36,9 +45,18 @@ def _none_is(what: str) -> Callable[[Mapping[str, Any]], bool]:
         from adaptors.fitting.kinds import KINDS
 
         named = values["kinds"].split(",") if values["kinds"] else list(KINDS)
+        named = [name for name in named if name != _MAP]
         return all(name in KINDS and not getattr(KINDS[name], what) for name in named)
 
     return where
+
+
+def _has_no_map(values: Mapping[str, Any]) -> bool:
+    return bool(values["kinds"]) and _MAP not in values["kinds"].split(",")
+
+
+def _is_only_map(values: Mapping[str, Any]) -> bool:
+    return bool(values["kinds"] == _MAP)
 
 
 def _is_own(values: Mapping[str, Any]) -> bool:
@@ -63,6 +81,7 @@ class FitFlags:
             autocompletion=complete_datasets,
         ),
     ] = None
+    to: Target = None
     no_bias: option.NoBias = False
     steps: option.Steps = 300
     metric: option.MetricNames = None
@@ -70,6 +89,23 @@ class FitFlags:
     seed: option.Seed = 0
     similarity: option.Similarity = "own"
     drop_same_id: option.DropSameId = False
+
+    def options(self, loading: option.EncodeFlags, store: option.StoreFlags, *, examples: bool) -> "RunOptions":
+        """Return how to rank, without a progress bar."""
+        from probe.experiments.options import RunOptions
+
+        metric, *more = self.metric or ["ndcg@10"]
+        return RunOptions(
+            metric=metric,
+            more_metrics=tuple(more),
+            seed=self.seed,
+            command=command_line(),
+            store=store.open(),
+            examples=examples,
+            load=loading.load_options(),
+            similarity=self.similarity,
+            drop_same_id=self.drop_same_id,
+        )
 
     def training(self, progress: "Progress") -> "TrainOptions":
         """Return how adaptors are fitted."""
@@ -83,6 +119,9 @@ class FitFlags:
     Idle(("steps",), _none_is("is_trained"), "with {kinds}, of which none is trained"),
     Idle(("no_bias",), _none_is("drops_bias"), "with {kinds}, none of which has a bias that can be left out"),
     Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
+    Idle(("dims",), _is_only_map, "with maps alone, whose dimensions are those of the other model"),
+    Idle(("bits", "bytes", "rescore"), _is_only_map, "with maps alone, whose documents stay in float32"),
+    Idle(("to",), _has_no_map, "with {kinds}, of which none is a map"),
     Idle(("fit_on",), _is_own, "with the data set that is ranked, on which adaptors are fitted anyway"),
 )
 def rank(
@@ -101,49 +140,66 @@ def rank(
     output.check("leaderboard", several=data.is_several)
     lengths, sizes = option.parse_dims(dims) if dims else (), storage.plan()
     from adaptors.encoders.specs import resolve_specs
-    from adaptors.fitting.compare import FitPlan, compare_adaptors, fit_adaptors, rank_adaptors
+    from adaptors.fitting.compare import FitPlan, rank_adaptors
     from adaptors.fitting.data import select_fit_data
-    from adaptors.fitting.kinds import KINDS, check_kinds
-    from probe.experiments.options import RunOptions
+    from adaptors.fitting.kinds import check_kinds
+    from adaptors.maps.models import resolve_target
 
-    named = kinds.split(",") if kinds else [name for name, kind in KINDS.items() if kind.is_default]
-    chosen = check_kinds(named)
-    metric, *more = ranking.metric or ["ndcg@10"]
-    options = RunOptions(
-        metric=metric,
-        more_metrics=tuple(more),
-        seed=ranking.seed,
-        command=command_line(),
-        store=store.open(),
-        examples=output.writes_json,
-        similarity=ranking.similarity,
-        drop_same_id=ranking.drop_same_id,
-        storage=sizes,
-    )
-    say(f"loading {', '.join(data.names)} and the models of {', '.join(specs)}")
+    named = _kinds(kinds, ranking.to)
+    chosen = check_kinds([name for name in named if name != _MAP or not ranking.to])
+    options = replace(ranking.options(loading, store, examples=output.writes_json), storage=sizes)
+    say(f"loading {', '.join(data.names)} and the models of {', '.join([*specs, *filter(None, [ranking.to])])}")
     with working() as report:
         options = replace(options, progress=report)
         loaded = data.load()
         check_table(loaded, output, ranking.sort)
-        resolved = resolve_specs(specs, loading.load_options(), options.store, similarity=ranking.similarity)
-        training = ranking.training(report)
-        plan = FitPlan(chosen, lengths, training)
+        resolved = resolve_specs(specs, options.load, options.store, similarity=ranking.similarity)
+        models = resolve_target(resolved, ranking.to, options) if ranking.to else None
+        plan = FitPlan(chosen, lengths, ranking.training(report)) if named != [_MAP] else None
         fitted = None
         if ranking.fit_on:
             sources = _load_sources(ranking.fit_on, loaded, labels=ranking.labels, size=data.size)
-            fitted = fit_adaptors(resolved, plan, sources, options=options)
+            fitted = _fit(resolved, plan, models, texts=sources, options=options)
 
-        def rank_on(one: "LoadedDataset", options: RunOptions) -> "Leaderboard":
+        def rank_on(one: "LoadedDataset", options: "RunOptions") -> "Leaderboard":
             """Fit the adaptors on one data set, unless they are fitted, and rank them."""
-            if fitted is not None:
-                return rank_adaptors(resolved, fitted, one.dataset, options=options)
-            own = replace(plan, training=replace(training, progress=options.progress))
-            texts = select_fit_data(one.request.name, one.dataset, ranking.labels)
-            return compare_adaptors(resolved, own, texts, options=options)
+            own = fitted
+            if own is None:
+                texts = select_fit_data(one.request.name, one.dataset, ranking.labels)
+                own = _fit(resolved, plan, models, texts=[texts], options=options)
+            return rank_adaptors(models.alone if models else resolved, own, one.dataset, options=options)
 
         board = rank_each(loaded, rank_on, options, sort=ranking.sort)
     output.emit(board)
     check_failed(board)
+
+
+def _kinds(given: str | None, target: str | None) -> list[str]:
+    """Return the kinds of a call; by default all usual ones, and maps if there is an encoder to map to."""
+    from adaptors.fitting.kinds import KINDS
+
+    if given is None:
+        return [*([_MAP] if target else []), *(name for name, kind in KINDS.items() if kind.is_default)]
+    return given.split(",")
+
+
+def _fit(
+    resolved: "ResolvedSpecs",
+    plan: "FitPlan | None",
+    models: "MapModels | None",
+    *,
+    texts: "Sequence[FitTexts]",
+    options: "RunOptions",
+) -> "FittedAdaptors":
+    """Fit the adaptors of a plan, and the maps."""
+    from adaptors.fitting.compare import FittedAdaptors, fit_adaptors
+    from adaptors.maps.fit import add_maps
+
+    fitted = FittedAdaptors((), (), tuple(texts))
+    if plan is not None:
+        plan = replace(plan, training=replace(plan.training, progress=options.progress))
+        fitted = fit_adaptors(resolved, plan, texts, options=options)
+    return fitted if models is None else add_maps(fitted, models, options=options)
 
 
 def _load_sources(

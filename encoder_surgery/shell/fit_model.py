@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from adaptors.fitting.fit import FittedModel
     from probe.data.sampling import SampleSize
     from probe.evaluation.storage import StoragePlan
+    from probe.experiments.options import RunOptions
     from probe.models.options import LoadOptions
+    from probe.results.leaderboard import Leaderboard
     from probe.store.store import Store
 
-__all__ = ["FitRequest", "fit_and_save"]
+__all__ = ["FitRequest", "fit_and_save", "run_options", "save_fitted", "say_scores"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,15 +72,17 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
         request: The adaptor to fit.
         options: How the model is loaded for the fit; it is saved and checked in float32.
     """
-    from adaptors.encoders.folder import is_plain_model
-    from adaptors.training.epochs import epochs_section
-    from surgery.saving.fresh_process import check_encoder
     from surgery.saving.save import check_out
 
     check_out(request.out, request.force)
     fitted = _fit(request, options)
-    encoder, board = fitted.encoder, fitted.board
-    show_epochs(encoder.epochs)
+    show_epochs(fitted.encoder.epochs)
+    say_scores(fitted.board)
+    save_fitted(fitted, request, options)
+
+
+def say_scores(board: "Leaderboard") -> None:
+    """Print the notes on a fit, and the score of every row."""
     for note in board.settings["adaptors"]:
         say(note)
     for row in board.rows:
@@ -87,37 +91,55 @@ def fit_and_save(request: FitRequest, options: "LoadOptions") -> None:
         beside = f" ({row.delta:+.4f} to {board.settings['baseline']})" if row.delta is not None else ""
         score = f"{board.metric} {row.scores[board.metric]:.4f}{show_set_scores(board, row)}{beside}"
         say(f"{row.encoder}, {with_adaptor}: {score}")
+
+
+def save_fitted(fitted: "FittedModel", request: FitRequest, options: "LoadOptions") -> None:
+    """Save a model, check it in a fresh process, and print its folder.
+
+    Args:
+        fitted: The model.
+        request: The folder, and the dtype of its weights.
+        options: How the model was loaded for the fit; it is saved and checked in float32.
+    """
+    from adaptors.encoders.folder import is_plain_model
+    from adaptors.training.epochs import epochs_section
+    from surgery.saving.fresh_process import check_encoder
+
     say(f"saving {request.out} and checking it in a fresh process")
-    trust = options.trust_remote_code or not is_plain_model(encoder)
+    trust = options.trust_remote_code or not is_plain_model(fitted.encoder)
     fitted.save(
         request.out,
         force=request.force,
         options=replace(options, dtype="float32", device="cpu"),
-        words=epochs_section(encoder.epochs),
+        words=epochs_section(fitted.encoder.epochs),
         weights_dtype=request.weights_dtype,
         check=lambda folder, model: check_encoder(folder, model, trust),
     )
     say_saved(request.out)
 
 
-def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
-    from adaptors.fitting.data import select_fit_data
-    from adaptors.fitting.fit import fit
+def run_options(request: FitRequest, options: "LoadOptions") -> "RunOptions":
+    """Return how a fit is run and scored, without a progress bar."""
     from probe.evaluation.storage import StoragePlan
     from probe.experiments.options import RunOptions
 
+    return RunOptions(
+        metric=request.metric,
+        seed=request.training.seed,
+        command=command_line(),
+        store=request.store,
+        similarity=request.similarity,
+        drop_same_id=request.drop_same_id,
+        load=options,
+        storage=request.storage or StoragePlan(),
+    )
+
+
+def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
+    from adaptors.fitting.data import select_fit_data
+    from adaptors.fitting.fit import fit
+
     with working(request.training.checkpoint_dir) as report:
-        ranking = RunOptions(
-            metric=request.metric,
-            seed=request.training.seed,
-            command=command_line(),
-            store=request.store,
-            progress=report,
-            similarity=request.similarity,
-            drop_same_id=request.drop_same_id,
-            load=options,
-            storage=request.storage or StoragePlan(),
-        )
         loaded = load_all(request.datasets, request.splits, request.limit, reader="an adaptor")
         return fit(
             request.kind,
@@ -126,5 +148,5 @@ def _fit(request: FitRequest, options: "LoadOptions") -> "FittedModel":
             dims=request.dims,
             labels=request.labels,
             training=replace(request.training, progress=report),
-            options=ranking,
+            options=replace(run_options(request, options), progress=report),
         )

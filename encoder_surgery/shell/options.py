@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from probe.store.store import Store
 
 __all__ = [
+    "SPEC",
     "CutPooling",
     "DataFlags",
     "DatasetArgument",
@@ -63,12 +64,12 @@ __all__ = [
 
 _MODEL = "Alias (see `probe models`), hub id or folder."
 # The backslash keeps rich from reading brackets as markup.
-_SPEC = "Encoder: model\\[@layer]\\[:pooling], several joined by + for a fusion, or a saved folder."
+SPEC = "Encoder: model\\[@layer]\\[:pooling], several joined by + for a fusion, or a saved folder."
 
 Model = Annotated[str, positional(_MODEL, "--model", "-m", complete=complete_models)]
 Models = Annotated[list[str], positional(_MODEL, "--model", "-m", complete=complete_models)]
-Spec = Annotated[str, positional(_SPEC, "--model", "-m", complete=complete_specs)]
-Specs = Annotated[list[str], positional(_SPEC, "--model", "-m", complete=complete_specs)]
+Spec = Annotated[str, positional(SPEC, "--model", "-m", complete=complete_specs)]
+Specs = Annotated[list[str], positional(SPEC, "--model", "-m", complete=complete_specs)]
 DatasetNames = Annotated[
     list[str] | None,
     flag(

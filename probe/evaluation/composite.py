@@ -92,8 +92,9 @@ class Asymmetric:
 
     @property
     def adaptor(self) -> AdaptorFacts | None:
-        """The adaptor of the queries' encoder, else that of the documents'."""
-        return self.queries.adaptor or self.documents.adaptor
+        """The adaptor of the queries' encoder, else that of the documents'; a map between the two comes first."""
+        found = [one.adaptor for one in (self.queries, self.documents) if one.adaptor is not None]
+        return next((one for one in found if one.ends), found[0] if found else None)
 
     def __str__(self) -> str:
         return self.name or f"{self.queries} > {self.documents}"

@@ -11,7 +11,20 @@ from probe.layers.hookpoint import Hookpoint
 from probe.metrics.retrieval import Metric
 from probe.results.row import FLOAT_BITS
 
-__all__ = ["AdaptorFacts", "Evaluation", "StorageFacts"]
+__all__ = ["AdaptorFacts", "Evaluation", "MapEnds", "StorageFacts"]
+
+
+@dataclass(frozen=True)
+class MapEnds:
+    """The encoders that a map between models connects, by their names in tables.
+
+    Attributes:
+        source: The encoder whose vectors are mapped.
+        target: The encoder in whose space they are mapped.
+    """
+
+    source: str
+    target: str
 
 
 @dataclass(frozen=True)
@@ -24,6 +37,7 @@ class AdaptorFacts:
         seen: Data sets whose texts the fit saw, with the sha256 of their documents.
         fit_seconds: Duration of the fit.
         parameters: Number of parameters.
+        ends: The encoders that a map between models connects.
     """
 
     kind: str
@@ -31,6 +45,7 @@ class AdaptorFacts:
     seen: tuple[tuple[str, str], ...]
     fit_seconds: float | None
     parameters: int
+    ends: MapEnds | None = None
 
     def saw(self, dataset: Dataset) -> bool:
         """Return whether the fit saw texts of a data set's corpus; a limited corpus counts as part of the whole."""

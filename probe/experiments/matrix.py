@@ -9,6 +9,7 @@ import numpy as np
 
 from probe.data.dataset import Dataset
 from probe.errors import CallError, did_you_mean
+from probe.evaluation.retention import join_retention
 from probe.evaluation.storage import mark_front
 from probe.experiments.datasets import run_datasets
 from probe.experiments.provenance import differing_settings, join_dataset_settings, join_model_settings
@@ -114,7 +115,7 @@ def join_leaderboards(boards: Mapping[str, Leaderboard], *, sort: str = MEAN, se
     baselines = {name: _baseline_row(board) for name, board in boards.items()}
     aligned = {key: _align(boards, {name: rows[key] for name, rows in found.items()}, baselines) for key in keys}
     metric = str(next(iter(boards.values())).settings["metric"])
-    rows = mark_front(_rank(_mean_rows(aligned, seed), metric, sort), metric)
+    rows = mark_front(_rank(_mean_rows(aligned, metric, seed), metric, sort), metric)
     missing = [str(key) for key in dict.fromkeys(key for rows in found.values() for key in rows) if key not in keys]
     board = next(iter(boards.values()))
     settings = _join_settings(boards, aligned, sort=sort, seed=seed, missing=missing)
@@ -172,13 +173,15 @@ def _align(
     return _Aligned(rows, tuple(scores), () if is_baseline else tuple(differences))
 
 
-def _mean_rows(aligned: Mapping[RowKey, _Aligned], seed: int) -> list[Row]:
+def _mean_rows(aligned: Mapping[RowKey, _Aligned], metric: str, seed: int) -> list[Row]:
     """Return the rows of the means, with intervals and tests where the scores of the queries are known."""
     tested = {key: one for key, one in aligned.items() if one.differences}
     intervals = _apply(mean_intervals, {key: one.scores for key, one in aligned.items() if one.scores}, seed)
     p_values = _apply(mean_p_values, {key: one.differences for key, one in tested.items()}, seed)
     population = _apply(population_intervals, {key: one.differences for key, one in tested.items()}, seed)
     against_pca = _compare_with_pca(aligned, seed)
+    rows, scores = {key: one.rows for key, one in aligned.items()}, {key: one.scores for key, one in aligned.items()}
+    kept = join_retention(rows, scores, metric, seed=seed)
     return [
         replace(
             _mean_row(one.rows),
@@ -186,6 +189,7 @@ def _mean_rows(aligned: Mapping[RowKey, _Aligned], seed: int) -> list[Row]:
             p_value=p_values.get(key),
             population_ci95=population.get(key),
             pca_p_value=against_pca.get(key),
+            retention=kept.get(key),
         )
         for key, one in aligned.items()
     ]

@@ -20,6 +20,7 @@ from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions, typical_tokens
 from probe.evaluation.published_scores import find_published, uses_published_settings
 from probe.evaluation.records import Evaluation
+from probe.evaluation.retention import find_retention
 from probe.evaluation.storage import add_storage
 from probe.evaluation.tower_pair import PAIRED, TowerPair
 from probe.evaluation.tracker import RUN_DEPTH
@@ -232,10 +233,11 @@ def _build_rows(
     intervals = bootstrap_intervals(scores, options.seed)
     p_values = paired_p_values(scores, reference, options.seed)
     against_pca = _compare_with_pca(ordered, options)
+    kept = find_retention(ordered, options.ranked_by, options.seed)
     rows = []
     for index, evaluation in enumerate(ordered):
         row = _build_row(evaluation, rank=index + 1, reference=frozen.flops)
-        row = replace(row, ci95=intervals[index])
+        row = replace(row, ci95=intervals[index], retention=kept.get(index))
         if evaluation.adaptor is None and evaluation.storage is None:
             row = replace(row, published=published.get(evaluation.encoder))
         if evaluation is not frozen:

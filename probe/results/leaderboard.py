@@ -26,7 +26,7 @@ from probe.results.query_examples import Examples
 from probe.results.result import Column, Result
 from probe.results.row import FLOAT_BITS, PCA, Grid, Row, fusion_grids
 
-__all__ = ["PCA", "Leaderboard", "Row", "describe_ranks", "score_column", "show_parameters"]
+__all__ = ["PCA", "Leaderboard", "Row", "describe_ranks", "score_column", "show_parameters", "show_retention"]
 
 # Notes on adaptors that are said below a table; the others are counted.
 _MOST_NOTES = 2
@@ -44,8 +44,8 @@ class Leaderboard(Result):
 
     kind: ClassVar[str] = "leaderboard"
     column_names: ClassVar[tuple[str, ...]] = (
-        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "dim", "bits", "bytes", "compression", "front", "ci95"),
-        *("delta", "p", "curve", "cost", "params", "note"),
+        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "kept", "dim", "bits", "bytes", "compression", "front"),
+        *("ci95", "delta", "p", "curve", "cost", "params", "note"),
     )
 
     rows: tuple[Row, ...]
@@ -116,6 +116,7 @@ class Leaderboard(Result):
             Column("labels", lambda row: row.labels, left=True, drop=8 if named else 1, label="labels"),
             Column("fit s", lambda row: show_number(row.fit_seconds, ".1f"), drop=9, key="fit"),
             Column("Δ pca, p", _against_pca, drop=2, key="pca"),
+            Column("of from, to", show_retention, drop=1, key="kept"),
         ]
 
     def _storage_columns(self) -> list[Column]:
@@ -245,6 +246,13 @@ def _show_compression(row: Row) -> str:
 
 def _against_pca(row: Row) -> str:
     return EMPTY if row.pca_delta is None else f"{show_number(row.pca_delta, '+.4f')} {show_p_value(row.pca_p_value)}"
+
+
+def show_retention(row: Row) -> str:
+    """Return the shares of the scores of both models that a map keeps, with the p-values of their differences."""
+    if row.retention is None:
+        return EMPTY
+    return ", ".join(f"{show_number(one.share, '.1%')} {show_p_value(one.p_value)}" for one in row.retention)
 
 
 def describe_ranks(marked: Sequence[Row], count: int) -> str:

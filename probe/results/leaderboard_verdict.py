@@ -4,7 +4,17 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from probe.results.formats import SIGNIFICANT, metric_title, show_interval, show_share, significant, test_words
+from probe.metrics.significance import holm
+from probe.results.formats import (
+    ALPHA,
+    SIGNIFICANT,
+    metric_title,
+    show_interval,
+    show_number,
+    show_share,
+    significant,
+    test_words,
+)
 from probe.results.row import Row, describe_bits
 
 __all__ = ["leaderboard_verdict"]
@@ -64,7 +74,15 @@ def leaderboard_verdict(rows: Sequence[Row], settings: dict[str, Any]) -> str:
         return (
             f"{baseline.encoder} has nothing to compare with: {field.metric} {baseline.scores[metric]:.4f}{interval}."
         )
-    if any(row.is_compressed for row in rivals):
+    return _judge(field, settings)
+
+
+def _judge(field: _Field, settings: dict[str, Any]) -> str:
+    maps = [row for row in field.rivals if row.retention is not None]
+    if maps:
+        others = [row for row in field.rivals if row.adaptor is not None and row.retention is None]
+        return f"{_judge_maps(maps)} {_judge_adaptors(field)}" if others else _judge_maps(maps)
+    if any(row.is_compressed for row in field.rivals):
         return _judge_sizes(field)
     if "recommended" in settings:
         return _judge_adaptors(field)
@@ -214,8 +232,23 @@ def _adaptor_name(row: Row) -> str:
     return f"{row.adaptor}" + ("" if row.labels == "none" else f" (labels {row.labels})")
 
 
+def _judge_maps(maps: Sequence[Row]) -> str:
+    """Return what the best map between models keeps of each of them alone."""
+    kept = [one for row in maps for one in row.retention or ()]
+    tested = {number: one.p_value for number, one in enumerate(kept) if one.p_value is not None}
+    starred = [number for number, p in zip(tested, holm([*tested.values()]), strict=True) if p < ALPHA]
+    words = [
+        f"{show_number(one.share, '.1%')} of {one.encoder} alone ({test_words(one.p_value, number in starred)})"
+        for number, one in enumerate(maps[0].retention or ())
+    ]
+    more = f"; {len(maps) - 1} more in the table" if len(maps) > 1 else ""
+    is_worse = 0 in starred and (kept[0].share or 0) < 1
+    advice = f" It is worse than {kept[0].encoder} alone, whose own index is the better way." if is_worse else ""
+    return f"The {'best ' if more else ''}map {maps[0].encoder} keeps {' and '.join(words)}{more}.{advice}"
+
+
 def _judge_adaptors(field: _Field) -> str:
-    adapted = [row for row in field.rivals if row.adaptor is not None and row.dim is not None]
+    adapted = [row for row in field.rivals if row.adaptor is not None and row.dim is not None and not row.retention]
     if not adapted:
         return "No adaptor can be compared: the vectors of all are equal."
     several = len({row.encoder for row in (field.baseline, *field.rivals)}) > 1

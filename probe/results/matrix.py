@@ -78,7 +78,7 @@ class DatasetMatrix(Leaderboard):
     """
 
     column_names: ClassVar[tuple[str, ...]] = (
-        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "dim", "bits", "bytes", "compression", "front"),
+        *("rank", "encoder", "adaptor", "labels", "fit", "pca", "kept", "dim", "bits", "bytes", "compression", "front"),
         *(MEAN, "delta", "p", "sets", "ci95", "population", "cost", "ms", "params", "note"),
     )
 

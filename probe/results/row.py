@@ -8,7 +8,18 @@ from typing import Any, NamedTuple
 from probe.layers.hookpoint import Hookpoint
 from probe.results.formats import series_name
 
-__all__ = ["FLOAT_BITS", "PCA", "Grid", "Reading", "Row", "RowKey", "cka_grids", "describe_bits", "fusion_grids"]
+__all__ = [
+    "FLOAT_BITS",
+    "PCA",
+    "Grid",
+    "Reading",
+    "Retention",
+    "Row",
+    "RowKey",
+    "cka_grids",
+    "describe_bits",
+    "fusion_grids",
+]
 
 # Bits of a value that is not compressed.
 FLOAT_BITS = 32
@@ -60,6 +71,21 @@ class Reading:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """What a map between models keeps of the score of one of its models alone.
+
+    Attributes:
+        encoder: The encoder of queries and documents alone.
+        share: The score as a share of that encoder's; None if that is 0.
+        p_value: Of a paired test against that encoder, not corrected.
+    """
+
+    encoder: str
+    share: float | None
+    p_value: float | None
+
+
+@dataclass(frozen=True)
 class Row:
     """One encoder in a leaderboard; what does not apply is None.
 
@@ -95,6 +121,7 @@ class Row:
         note: Remarks, as in the table.
         population_ci95: 95 % interval of the difference over data sets in general.
         datasets: Its row in the table of every data set, by name, where the scores are means over several.
+        retention: Of a map between models, what it keeps of the model it maps from and of the one it maps to.
     """
 
     rank: int
@@ -128,6 +155,7 @@ class Row:
     note: str | None = None
     population_ci95: tuple[float, float] | None = None
     datasets: dict[str, "Row"] | None = None
+    retention: tuple[Retention, Retention] | None = None
 
     @property
     def is_compressed(self) -> bool:
@@ -155,6 +183,7 @@ class Row:
             "scores": self.scores,
             "ci95": _ends("ci95", self.ci95),
             "hookpoints": {"hookpoints": " ".join(point.spec for point in self.hookpoints)},
+            "retention": _flatten_retention(self.retention),
             "population_ci95": _ends("population_ci95", self.population_ci95) if self.datasets else {},
             "datasets": {
                 f"{name} {key}": value
@@ -168,6 +197,12 @@ class Row:
     def _flatten_scores(self) -> dict[str, Any]:
         """Return the scores and their tests."""
         return {**self.scores, **_ends("ci95", self.ci95), "delta": self.delta, "p_value": self.p_value}
+
+
+def _flatten_retention(retention: tuple[Retention, Retention] | None) -> dict[str, Any]:
+    """Return a column for the share and the p-value of each end; nothing where there is no map."""
+    ends = zip(("source", "target"), retention or (None, None), strict=True)
+    return {f"{name}_{key}": getattr(end, key, None) for name, end in ends for key in ("share", "p_value")}
 
 
 def _ends(name: str, interval: tuple[float, float] | None) -> dict[str, float | None]:

@@ -24,6 +24,7 @@ from probe.results.geometry import GeometryRow
 from probe.results.leaderboard import Row
 from probe.results.load import _KINDS
 from probe.results.query_examples import Example, Examples, Finding
+from probe.results.row import Retention
 from probe.results.similarity import SimilarityRow
 from probe.results.slim import SlimRow
 from probe.scale.plan import PlannedModel, PlanRow, SearchCost, SweepCost, Workload
@@ -163,7 +164,19 @@ def test_results_names_every_key_of_a_search() -> None:
 
 
 PLANNED = [PlannedModel, Workload, Rate, SweepCost, StoreForecast, SearchCost, PlanRow]
-DESCRIBED = [Row, GeometryRow, ClassificationRow, SimilarityRow, SlimRow, GateRow, Examples, Example, Finding, *PLANNED]
+DESCRIBED = [
+    Row,
+    Retention,
+    GeometryRow,
+    ClassificationRow,
+    SimilarityRow,
+    SlimRow,
+    GateRow,
+    Examples,
+    Example,
+    Finding,
+    *PLANNED,
+]
 
 
 @pytest.mark.parametrize("described", DESCRIBED)

@@ -48,6 +48,7 @@ ROW_KEYS = [
     "note",
     "population_ci95",
     "datasets",
+    "retention",
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from probe.results.classification import ClassificationResult, ClassificationRow
 from probe.results.geometry import GeometryResult, GeometryRow
 from probe.results.leaderboard import Leaderboard, Row
-from probe.results.row import Reading
+from probe.results.row import Reading, Retention
 from probe.results.similarity import SimilarityResult, SimilarityRow
 
 DATA = {"name": "notes", "split": "test", "documents": 9, "queries": 3, "limited": False, "synthetic": None}
@@ -156,6 +156,33 @@ def test_adaptors_are_compared_with_the_frozen_encoder_and_with_pca() -> None:
         "Best at 4 dimensions: mlp (labels train) on b, 0.040 above the baseline a (not significant, p 0.200) and "
         "0.050 above PCA (not significant, p 0.200); at 2: pca on a, "
     )
+
+
+def mapped(name: str, source: tuple[float, float], target: tuple[float, float]) -> Row:
+    kept = (Retention("a", *source), Retention("b", *target))
+    return encoder(name, 0.1, 0.5, dim=4, adaptor="map", retention=kept)
+
+
+def test_a_map_is_compared_with_both_of_its_models() -> None:
+    alone = [encoder("a", None), encoder("b", 0.1, 0.0001)]
+    fair = mapped("a > b", (1.02, 0.3), (0.9, 0.0001))
+    assert verdict(*alone, fair) == (
+        "The map a > b keeps 102.0% of a alone (not significant, p 0.300) and 90.0% of b alone (significant)."
+    )
+    poor = mapped("a > b", (0.8, 0.0001), (0.7, 0.0001))
+    assert verdict(*alone, poor).endswith("It is worse than a alone, whose own index is the better way.")
+    # 0.02 twice is 0.04 after correction; among four tests it is not significant.
+    assert "80.0% of a alone (significant)" in verdict(*alone, mapped("a > b", (0.8, 0.02), (0.9, 0.04)))
+    several = verdict(*alone, mapped("a > b", (0.8, 0.02), (0.9, 0.3)), mapped("c > b", (0.7, 0.3), (0.6, 0.3)))
+    assert several.startswith("The best map a > b keeps 80.0% of a alone (not significant after Holm's correction")
+    assert "1 more in the table" in several
+
+
+def test_maps_are_judged_before_other_adaptors() -> None:
+    rows = [encoder("a", None), mapped("a > b", (1.0, 0.3), (1.0, 0.3)), encoder("a", -0.1, 0.4, dim=2, adaptor="pca")]
+    words = verdict(*rows, recommended="distil")
+    assert words.startswith("The map a > b keeps ")
+    assert words.endswith("Best at 2 dimensions: pca on a, 0.100 below the baseline a (not significant, p 0.400).")
 
 
 def classified(*scores: float, floor: float = 0.4, p_value: float = 0.5) -> ClassificationResult:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from encoder_surgery.shell.app import flag
 from encoder_surgery.shell.completion import complete_specs
 from encoder_surgery.shell.datasets import load_all
-from encoder_surgery.shell.fit_model import FitRequest, run_options, save_fitted, say_scores
 from encoder_surgery.shell.output import say
 from encoder_surgery.shell.progress import working
 from probe.errors import CallError
@@ -15,6 +14,7 @@ from probe.errors import CallError
 if TYPE_CHECKING:
     from adaptors.maps.fit import FittedMap
     from adaptors.maps.options import MapOptions
+    from encoder_surgery.shell.fit_model import FitRequest
     from probe.models.options import LoadOptions
 
 __all__ = ["MapFlags", "Target", "fit_map_and_save"]
@@ -44,7 +44,7 @@ class MapFlags:
         return MapOptions(side=self.map, rank=self.rank, seed=seed)
 
 
-def fit_map_and_save(request: FitRequest, flags: MapFlags, options: "LoadOptions") -> None:
+def fit_map_and_save(request: "FitRequest", flags: MapFlags, options: "LoadOptions") -> None:
     """Fit, score beside both models, save, check in a fresh process, and print the folder.
 
     Args:
@@ -52,6 +52,7 @@ def fit_map_and_save(request: FitRequest, flags: MapFlags, options: "LoadOptions
         flags: The encoder to map to, and how.
         options: How both models are loaded for the fit; the one that is mapped is saved and checked in float32.
     """
+    from encoder_surgery.shell.fit_model import save_fitted, say_scores
     from surgery.saving.save import check_out
 
     if flags.to is None:
@@ -66,9 +67,10 @@ def fit_map_and_save(request: FitRequest, flags: MapFlags, options: "LoadOptions
     save_fitted(fitted, request, options)
 
 
-def _fit(request: FitRequest, target: str, mapping: "MapOptions", *, options: "LoadOptions") -> "FittedMap":
+def _fit(request: "FitRequest", target: str, mapping: "MapOptions", *, options: "LoadOptions") -> "FittedMap":
     from adaptors.fitting.data import select_fit_data
     from adaptors.maps.fit import fit_map
+    from encoder_surgery.shell.fit_model import run_options
 
     with working() as report:
         loaded = load_all(request.datasets, request.splits, request.limit, reader="a map")

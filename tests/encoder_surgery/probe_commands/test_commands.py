@@ -43,8 +43,8 @@ def test_layers_prints_json_alone_on_stdout(model: str, data: str) -> None:
     assert board["rows"][0]["encoder"].startswith(f"{model}@")
 
 
-def test_layers_prints_a_table_with_every_encoder_whole(model: str, data: str) -> None:
-    result = run("layers", "--model", model, "--dataset", data, "--dtype", "float32")
+def test_layers_prints_a_table_with_every_encoder_whole(model: str, data: str, tmp_path: Path) -> None:
+    result = run("layers", "--model", model, "--dataset", data, "--dtype", "float32", "--store", tmp_path / "new")
     assert all(f"{model}@{layer}:mean" in result.stdout for layer in range(4))
     assert "documents" in result.stderr
     assert "float32 on cpu" in result.stdout.replace("\n", " ")

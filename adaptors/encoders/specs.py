@@ -115,7 +115,7 @@ def gate(
         documents=documents,
         goal=goal,
         options=options,
-        open_saved=_open_saved,
+        resolve=resolve_gate,
     )
 
 

@@ -66,7 +66,7 @@ def gate(
     documents: str | None = None,
     goal: GateGoal | None = None,
     options: RunOptions | None = None,
-    open_saved: OpenSaved | None = None,
+    resolve: "Callable[..., GatePair] | None" = None,
 ) -> GateResult:
     """Test whether a candidate may take the place of a baseline: whether it is shown to lose less than a margin.
 
@@ -77,7 +77,8 @@ def gate(
         documents: The encoder of the documents, if the candidate encodes only the queries (asymmetric search).
         goal: The margin, in the metric or as a share of the baseline's score, and the error rate.
         options: Run options.
-        open_saved: Opens saved folders; `adaptors.gate` passes a function that opens all kinds.
+        resolve: Opens candidate and baseline; `adaptors.gate` passes its own `resolve_gate`, which opens all kinds of
+            folders.
 
     Returns:
         The result; `is_passed` says whether the candidate passes.
@@ -87,7 +88,7 @@ def gate(
     """
     options = RunOptions.of(options)
     check_type("goal", goal, GateGoal | None, expected="a GateGoal, such as GateGoal(margin=0.02)")
-    pair = resolve_gate(candidate, baseline, documents, options=options, open_saved=open_saved)
+    pair = (resolve or resolve_gate)(candidate, baseline, documents, options=options)
     datasets = as_datasets(dataset)
 
     def rank_on(name: str, data: Dataset) -> Leaderboard:

@@ -17,7 +17,7 @@ import cli
 from adaptors import MapOptions, fit, fit_map, load_encoder, open_adapted
 from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.encoders.folder import About, save_adapted
-from adaptors.encoders.specs import resolve_gate, resolve_sides, resolve_specs
+from adaptors.encoders.specs import gate, resolve_gate, resolve_sides, resolve_specs
 from adaptors.fitting.data import as_several_texts
 from adaptors.maps.data import gather_map_data
 from adaptors.maps.fit import FittedMap
@@ -156,10 +156,12 @@ def test_a_map_is_refused_beside_another_encoder(
         resolve_sides(queries.format(**names), documents.format(**names), OPTIONS.load)
 
 
-def test_a_gate_refuses_a_map_beside_another_encoder(saved: Path, bert: str, mpnet: str) -> None:
+def test_a_gate_refuses_a_map_beside_another_encoder(saved: Path, bert: str, mpnet: str, data: Path) -> None:
     resolve_gate(str(saved), f"{mpnet}@3:mean", f"{mpnet}@3:mean", options=OPTIONS)
     with pytest.raises(CallError, match="is not that encoder as it was"):
         resolve_gate(str(saved), f"{bert}@3:mean", f"{bert}@3:mean", options=OPTIONS)
+    with pytest.raises(CallError, match="is not that encoder as it was"):
+        gate(str(saved), str(data), baseline=f"{bert}@3:mean", documents=f"{bert}@3:mean", options=OPTIONS)
 
 
 def test_a_map_is_refused_when_the_other_model_was_trained_again(saved: Path, mpnet: str, tmp_path: Path) -> None:

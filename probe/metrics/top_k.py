@@ -70,7 +70,7 @@ class TopK:
         self._k = k
         # The top k of each chunk, side by side; reduced to the overall top k when there are many.
         self._scores: list[Embeddings] = [np.empty((len(query_ids), 0), np.float32)]
-        self._exact: list[Embeddings] = [self._scores[0]]
+        self._exact: list[Embeddings] = []
         self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
 
     def add(self, ids: Sequence[str], scores: Embeddings) -> None:
@@ -99,7 +99,8 @@ class TopK:
     def take(self, ids: Sequence[str], picked: Picked) -> None:
         """Add picked documents, from this or another process; the order of the chunks does not matter."""
         self._scores.append(picked.scores)
-        self._exact.append(picked.scores if picked.exact is None else picked.exact)
+        if picked.exact is not None:
+            self._exact.append(picked.exact)
         self._names.append(np.array(ids, object)[picked.columns])
         if len(self._scores) > _CHUNKS_HELD:
             self._settle()
@@ -118,10 +119,10 @@ class TopK:
     def _settle(self) -> None:
         """Reduce the chunks so far to the overall top k."""
         scores, names = np.concatenate(self._scores, axis=1), np.concatenate(self._names, axis=1)
-        exact = np.concatenate(self._exact, axis=1)
         columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
         self._scores, self._names = [np.take_along_axis(scores, columns, 1)], [np.take_along_axis(names, columns, 1)]
-        self._exact = [np.take_along_axis(exact, columns, 1)]
+        if self._exact:
+            self._exact = [np.take_along_axis(np.concatenate(self._exact, axis=1), columns, 1)]
 
     def _cut(self, scores: Embeddings, ranks_of: _RanksOf) -> NDArray[np.int64]:
         """Return the columns of the top k of every row `(Q, C)`, in any order.
@@ -144,8 +145,9 @@ class TopK:
     def run(self) -> Run:
         """Return the current ranking: float32 exact scores by query id and document id, best first."""
         self._settle()
-        order = np.argsort(-self._exact[0], axis=1, kind="stable")
-        scores, names = np.take_along_axis(self._exact[0], order, 1), np.take_along_axis(self._names[0], order, 1)
+        ordering = (self._exact or self._scores)[0]
+        order = np.argsort(-ordering, axis=1, kind="stable")
+        scores, names = np.take_along_axis(ordering, order, 1), np.take_along_axis(self._names[0], order, 1)
         tied = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
         return {query: _name(names[row], scores[row], bool(tied[row])) for row, query in enumerate(self._query_ids)}
 

@@ -188,6 +188,8 @@ def fit_adaptors(
         shortages |= dict.fromkeys(filter(None, [data.shortage]))
         if can_compress(fusion, readers, options):
             compressed += compress_fitted([fusion], data, options.storage)
+        elif options.storage.compresses:
+            skipped.setdefault("bits of its own vectors, which are not compared by cosine", []).append(str(fusion))
         for kind in plan.kinds:
             for seen in _with_and_without_labels(kind, data, plan.only_labelled):
                 try:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptors.quantizing.packing import Bytes
 from adaptors.quantizing.quantizer import Quantizer
@@ -11,10 +12,10 @@ from probe.errors import CallError, check_number
 from probe.evaluation.storage import MOST_BITS
 from probe.metrics.vectors import Embeddings
 
-__all__ = ["calibrate_mixed", "calibrate_quantizer", "calibration_rows", "spread_bits"]
+__all__ = ["MOST_DOCUMENTS", "calibrate_mixed", "calibrate_quantizer", "calibration_rows", "spread_bits"]
 
 # More documents change the ranges by less than their own grid.
-_SAMPLE = 4096
+MOST_DOCUMENTS = 4096
 # Half widths of the range that are tried, in standard deviations: of normal values, 1.6 is best for 1 bit, 2.7 for 4.
 _WIDTHS = np.geomspace(1.0, 8.0, 22)
 # Mean squared error of the best uniform quantizer of 0 to 8 bits for normal values of variance 1
@@ -94,9 +95,9 @@ def spread_bits(variances: Embeddings, size: int) -> Bytes:
     return bits
 
 
-def calibration_rows(count: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+def calibration_rows(count: int) -> NDArray[np.int64]:
     """Return the rows of the documents that are used out of so many, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, _SAMPLE)).round().astype(np.int64))
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_DOCUMENTS)).round().astype(np.int64))
 
 
 def _over(mean: Embeddings, half: Embeddings, bits: Bytes) -> Quantizer:

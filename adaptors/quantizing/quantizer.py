@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adaptors.quantizing.packing import Bytes, pack_codes, packed_size, unpack_codes
 from probe.errors import CallError, check_number
@@ -24,7 +25,7 @@ class Hits:
         scores: Their scores, float32 `(Q, k)`.
     """
 
-    rows: "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
+    rows: NDArray[np.int64]
     scores: Embeddings
 
 

@@ -5,6 +5,7 @@ from itertools import chain
 
 import numpy as np
 
+from adaptors.quantizing.calibration import MOST_DOCUMENTS
 from adaptors.quantizing.plan import check_any, compress
 from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import RunContext, prompted_documents, read_states
@@ -20,9 +21,6 @@ from probe.metrics.similarity import COSINE, DOT
 from probe.metrics.vectors import Embeddings, unit
 
 __all__ = ["can_compress", "compress_specs"]
-
-# Documents that are read for the calibration.
-_DOCUMENTS = 8192
 
 
 def compress_specs(resolved: ResolvedSpecs, dataset: Dataset, options: RunOptions) -> list[Compressed]:
@@ -105,7 +103,7 @@ def _read(
             for key, point in own.items():
                 parts[point].append(chunk.vectors[key])
             count += len(chunk.ids)
-            if count >= _DOCUMENTS:
+            if count >= MOST_DOCUMENTS:
                 break
         found |= {point: np.concatenate(arrays) for point, arrays in parts.items()}
     return found

@@ -2,12 +2,14 @@
 
 import json
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_data import make_dataset
+from tiny_models import change_json
 from typer.testing import CliRunner
 
 from adaptors import compare_adaptors, fit, load_encoder, load_quantizer, rank
@@ -263,3 +265,13 @@ def test_two_sides_and_fusions_are_stored_too(tiny_folder: Callable[[str], Path]
     assert stored.scores[METRIC] == pytest.approx(frozen.scores[METRIC], abs=0.05)
     fused = rank([f"{bert}@3:mean+{mpnet}@3:mean"], dataset, options=options(bits=(4,)))
     assert {row.bytes for row in fused.rows} == {256, 32}
+
+
+def test_frozen_vectors_that_are_compared_by_dot_product_are_left_out_with_a_word(
+    tiny_folder: Callable[[str], Path], dataset: Dataset, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder("bert"), tmp_path / "dot"))
+    change_json(folder / "config_sentence_transformers.json", similarity_fn_name="dot")
+    board = compare_adaptors([str(folder)], FitPlan(("pca",), (8,)), FitTexts(dataset), options=options(bits=(4,)))
+    assert {(row.adaptor, row.bits) for row in board.rows} == {(None, 32), ("pca", 4)}
+    assert any("bits of its own vectors, which are not compared by cosine" in note for note in board.notes())

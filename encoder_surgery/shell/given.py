@@ -11,8 +11,9 @@ from typer.core import TyperCommand
 from encoder_surgery.shell.idle import idle_options
 from encoder_surgery.shell.panels import hidden_advanced
 from encoder_surgery.shell.positional import join_forms
+from probe.errors import CallError
 
-__all__ = ["CheckedCommand", "choices_of"]
+__all__ = ["CheckedCommand", "choices_of", "parse_numbers"]
 
 # An empty value is valid here: no prompt.
 _MAY_BE_EMPTY = frozenset({"query_prompt", "document_prompt"})
@@ -96,3 +97,11 @@ def _faults_of_numbers(names: Mapping[str, str], values: Mapping[str, Any]) -> I
             yield f"{names[name]} {value} is out of range: expected a finite number"
         elif isinstance(value, int | float) and abs(value) > _GREATEST:
             yield f"{names[name]} {value} is out of range: expected at most {_GREATEST:.0e}"
+
+
+def parse_numbers(option: str, text: str, example: str) -> tuple[int, ...]:
+    """Return different positive numbers in the order given, from comma-separated ones."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
+        raise CallError(f"{option} '{text}': expected positive integers, such as {example}")
+    return tuple(dict.fromkeys(int(part) for part in parts))

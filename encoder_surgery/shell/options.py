@@ -13,6 +13,7 @@ import typer
 from encoder_surgery.shell.app import advanced, flag
 from encoder_surgery.shell.completion import complete_datasets, complete_metrics, complete_models, complete_specs
 from encoder_surgery.shell.datasets import DATASET, DataFlags
+from encoder_surgery.shell.given import parse_numbers
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.panels import MAIN_PANEL, RUN_PANEL
 from encoder_surgery.shell.positional import positional
@@ -294,7 +295,4 @@ def check_rate(rate: float | None) -> float | None:
 
 def parse_dims(text: str) -> tuple[int, ...]:
     """Return dimensions, largest first, from comma-separated numbers."""
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
-        raise CallError(f"--dims '{text}': expected positive integers, such as 512,256,128")
-    return tuple(sorted({int(part) for part in parts}, reverse=True))
+    return tuple(sorted(parse_numbers("--dims", text, "512,256,128"), reverse=True))

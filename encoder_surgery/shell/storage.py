@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from encoder_surgery.shell.app import flag
+from encoder_surgery.shell.given import parse_numbers
 from probe.errors import CallError
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class SizeFlags:
         """Return the sizes."""
         from probe.evaluation.storage import StoragePlan
 
-        plan = StoragePlan(_numbers("--bits", self.bits, "8,4,1"), _numbers("--bytes", self.bytes, "96,48"))
+        plan = StoragePlan(
+            parse_numbers("--bits", self.bits, "8,4,1") if self.bits is not None else (),
+            parse_numbers("--bytes", self.bytes, "96,48") if self.bytes is not None else (),
+        )
         if plan.bits and not plan.compresses:
             raise CallError(
                 f"--bits {self.bits} compresses nothing: add fewer bits, such as {self.bits},8,4, or --bytes"
@@ -50,11 +54,3 @@ class StorageFlags(SizeFlags):
     def plan(self) -> "StoragePlan":
         """Return the sizes, and the factor of re-ranking."""
         return replace(super().plan(), rescore=self.rescore or 0)
-
-
-def _numbers(option: str, text: str | None, example: str) -> tuple[int, ...]:
-    """Return comma-separated numbers in the order given."""
-    parts = [part.strip() for part in text.split(",")] if text is not None else []
-    if not all(part.isascii() and part.isdecimal() and int(part) > 0 for part in parts):
-        raise CallError(f"{option} '{text}': expected positive integers, such as {example}")
-    return tuple(dict.fromkeys(int(part) for part in parts))

@@ -6,6 +6,7 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from probe.plots.cost import draw_front
 from probe.plots.curves import Mark, draw_marks, mark_handles, sample
 from probe.plots.sheet import Band, Handles
 from probe.plots.style import LineStyle, style_of, wrap_name
@@ -13,9 +14,9 @@ from probe.results.charts import Curve, byte_curves, pareto_front
 from probe.results.formats import metric_title, round_steps
 from probe.results.leaderboard import Leaderboard, Row
 
-__all__ = ["FRONT", "byte_bands", "has_bytes"]
+__all__ = ["byte_bands", "has_bytes"]
 
-FRONT = "Pareto front: nothing smaller scores as much"
+_FRONT = "Pareto front: nothing smaller scores as much"
 
 
 def has_bytes(result: Leaderboard) -> bool:
@@ -38,8 +39,9 @@ def _fill(result: Leaderboard, rows: Sequence[Row], axes: Axes) -> Handles:
     for curve, style in zip(curves, _styles(curves), strict=True):
         _draw(axes, curve, style)
         handles[curve.name] = sample(style, all(point.transductive for point in curve.points))
-    _draw_front(axes, rows, result.metric)
-    sizes = [row.bytes or 1 for row in rows]
+    sizes = [float(row.bytes or 1) for row in rows]
+    scored = [(size, row.scores[result.metric]) for size, row in zip(sizes, rows, strict=True)]
+    handles[_FRONT] = draw_front(axes, [scored[number] for number in pareto_front(scored)], max(sizes))
     axes.set_xscale("log")
     ticks = round_steps(min(sizes), max(sizes))
     axes.xaxis.set_major_locator(FixedLocator(ticks))
@@ -65,16 +67,3 @@ def _draw(axes: Axes, curve: Curve, style: LineStyle) -> None:
         if point.interval is not None:
             axes.plot((position, position), point.interval, color=style.colour, linewidth=0.8, alpha=0.25)
     draw_marks(axes, [Mark(x, point.value, point) for x, point in zip(positions, curve.points, strict=True)], style)
-
-
-def _draw_front(axes: Axes, rows: Sequence[Row], metric: str) -> None:
-    priced = [(float(row.bytes or 1), row.scores[metric]) for row in rows]
-    front = [priced[number] for number in pareto_front(priced)]
-    axes.plot(
-        [*(size for size, _ in front), max(size for size, _ in priced)],
-        [*(score for _, score in front), front[-1][1]],
-        drawstyle="steps-post",
-        color="0.7",
-        linewidth=3,
-        zorder=1.5,
-    )

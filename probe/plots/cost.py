@@ -11,7 +11,7 @@ from probe.plots.curves import Mark, draw_marks
 from probe.plots.style import LineStyle
 from probe.results.charts import CostAxis, Point, cost_axis, costs_differ, pareto_front
 
-__all__ = ["FRONT", "Priced", "draw_cost", "has_cost"]
+__all__ = ["FRONT", "Priced", "draw_cost", "draw_front", "has_cost"]
 
 # Share of the width left free at both ends, for the label of the first point.
 _MARGIN = 0.08
@@ -37,14 +37,7 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
     scale = cost_axis([cost for cost, _, _ in known])
     front = [known[number] for number in pareto_front([(cost, value) for cost, value, _ in known])]
     dearest = max(cost for cost, _, _ in known)
-    (line,) = axes.plot(
-        [*(scale.place(cost) for cost, _, _ in front), scale.place(dearest)],
-        [*(value for _, value, _ in front), front[-1][1]],
-        drawstyle="steps-post",
-        color="0.7",
-        linewidth=3,
-        zorder=1.5,
-    )
+    line = draw_front(axes, [(scale.place(cost), value) for cost, value, _ in front], scale.place(dearest))
     for cost, value, (point, style, _) in known:
         draw_marks(axes, [Mark(scale.place(cost), value, point)], style)
     labelled: set[tuple[float, float]] = set()
@@ -58,6 +51,25 @@ def draw_cost(axes: Axes, priced: Sequence[Priced], score: str) -> dict[str, Lin
     axes.set_ylabel(score)
     _scale(axes, scale)
     return {FRONT: line}
+
+
+def draw_front(axes: Axes, front: Sequence[tuple[float, float]], end: float) -> Line2D:
+    """Draw a Pareto front as a staircase.
+
+    Args:
+        axes: Where.
+        front: Positions and values, the cheapest first.
+        end: Where the last step ends.
+    """
+    (line,) = axes.plot(
+        [*(place for place, _ in front), end],
+        [*(value for _, value in front), front[-1][1]],
+        drawstyle="steps-post",
+        color="0.7",
+        linewidth=3,
+        zorder=1.5,
+    )
+    return line
 
 
 def _scale(axes: Axes, scale: CostAxis) -> None:

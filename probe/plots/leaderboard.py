@@ -41,10 +41,7 @@ def draw(result: Leaderboard) -> Picture:
     if not result.rows:
         raise CallError("nothing to draw: the leaderboard has no rows")
     with house_style():
-        bands = (
-            byte_bands(result) if has_bytes(result) else ladder_bands(result) if is_ladder(result) else _bands(result)
-        )
-        return stack(bands, result_title(result.settings, metric_title(result.metric)))
+        return stack(_pick_bands(result), result_title(result.settings, metric_title(result.metric)))
 
 
 def _pick_bands(result: Leaderboard) -> list[Band]:

@@ -3,7 +3,7 @@
 `DATA=folder MPNET=folder python -m benchmarks.small_data STORE` fits adaptors without labels on MiniLM and
 all-mpnet-base-v2, and replaces the text between the two marks of the page. DATA holds the data sets as zip files in
 BEIR's format; STORE is a folder for cached vectors: each data set is encoded once, and samples are drawn from its
-states. `--only scifact --documents 200 --kinds spectral --seeds 1` takes less, `--on minilm` needs no MPNET, and
+states. `--only scifact --documents 200 --kinds spectral --seeds 1` takes less, `--on SPEC` needs no MPNET, and
 `--print` leaves the page alone.
 """
 
@@ -79,8 +79,10 @@ class Searched:
         left = [{places[row]: grade for row, grade in found.items() if row in places} for found in self.relevant]
         kept = [query for query, found in enumerate(left) if found]
         drawn = rng.permutation(len(self.data.queries))[: documents if with_queries else 0]
-        texts, queries = self.data.documents[rows], self.data.queries[drawn]
-        data = replace(self.data, documents=texts, queries=queries, targets=torch.cat([texts, queries]))
+        targets = self.data.targets[np.concatenate([rows, len(self.data.documents) + drawn])]
+        data = replace(
+            self.data, documents=self.data.documents[rows], queries=self.data.queries[drawn], targets=targets
+        )
         return Searched(data, self.asked[kept], tuple(left[query] for query in kept), tuple(kept))
 
     def score(self, adaptor: Adaptor, dim: int) -> NDArray[np.float64]:
@@ -103,6 +105,7 @@ class Shares:
         name: Data set.
         documents: Number of documents.
         kind: Kind of adaptor.
+        dims: Dimensions, none above the encoder's.
         shares: Mean score as a share of the frozen encoder's, per dimension.
         gains: Mean difference from `pca`, per dimension.
         p_values: Of paired tests against `pca`, per dimension.
@@ -112,6 +115,7 @@ class Shares:
     name: str
     documents: int
     kind: str
+    dims: tuple[int, ...]
     shares: tuple[float, ...]
     gains: tuple[float, ...]
     p_values: tuple[float | None, ...]
@@ -142,10 +146,11 @@ def draw(rows: Sequence[Shares]) -> str:
     """Return the table in Markdown: lines that end in a line break."""
     lines = [f"| data set | documents | kind | {' | '.join(map(str, _DIMS))} |", "|---" * (3 + len(_DIMS)) + "|"]
     for row in rows:
-        cells = [
-            f"{share:.3f} ({gain:+.3f}, p {show_p_value(p)})"
-            for share, gain, p in zip(row.shares, row.gains, row.p_values, strict=True)
-        ]
+        found = {
+            dim: f"{share:.3f} ({gain:+.3f}, p {show_p_value(p)})"
+            for dim, share, gain, p in zip(row.dims, row.shares, row.gains, row.p_values, strict=True)
+        }
+        cells = [found.get(dim, "–") for dim in _DIMS]
         kind = f"`{row.kind}`" + (f", {row.kept_pca} x `pca`" if row.kept_pca else "")
         lines.append(f"| {row.name} | {row.documents:,} | {kind} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -155,17 +160,18 @@ def measure(name: str, samples: Sequence[Searched], kinds: Sequence[str]) -> lis
     """Fit kinds of adaptors to samples of one size, and compare each with `pca`."""
     scores: dict[str, list[NDArray[np.float64]]] = {}
     kept: dict[str, int] = {}
+    width = samples[0].data.documents.shape[1]
+    dims = tuple(dim for dim in _DIMS if dim <= width)
     for sample in samples:
-        width = sample.data.documents.shape[1]
-        scores.setdefault("frozen", []).append(np.tile(sample.score(Identity(width), width), (len(_DIMS), 1)))
+        scores.setdefault("frozen", []).append(np.tile(sample.score(Identity(width), width), (len(dims), 1)))
         for kind in (PCA, *kinds):
-            fitted = KINDS[kind].fit(sample.data, _DIMS, TrainOptions())
-            kept[kind] = kept.get(kind, 0) + any("pca" in note for note in fitted.notes)
-            scores.setdefault(kind, []).append(np.stack([sample.score(fitted.module, dim) for dim in _DIMS]))
+            fitted = KINDS[kind].fit(sample.data, dims, TrainOptions())
+            kept[kind] = kept.get(kind, 0) + any(note.startswith("replaced by pca") for note in fitted.notes)
+            scores.setdefault(kind, []).append(np.stack([sample.score(fitted.module, dim) for dim in dims]))
     numbers = np.concatenate([sample.numbers for sample in samples])
     joined = {kind: _mean_by(numbers, np.concatenate(found, axis=1)) for kind, found in scores.items()}
     documents = len(samples[0].data.documents)
-    return [_compare(name, documents, kind, joined=joined, kept=kept[kind]) for kind in (PCA, *kinds)]
+    return [_compare(name, documents, kind, dims=dims, joined=joined, kept=kept[kind]) for kind in (PCA, *kinds)]
 
 
 def _mean_by(numbers: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -174,12 +180,20 @@ def _mean_by(numbers: NDArray[np.int64], scores: NDArray[np.float64]) -> NDArray
     return np.stack([scores[:, numbers == query].mean(axis=1) for query in queries], axis=1)
 
 
-def _compare(name: str, documents: int, kind: str, *, joined: dict[str, NDArray[np.float64]], kept: int) -> Shares:
+def _compare(
+    name: str,
+    documents: int,
+    kind: str,
+    *,
+    dims: tuple[int, ...],
+    joined: dict[str, NDArray[np.float64]],
+    kept: int,
+) -> Shares:
     """Return a kind beside `pca` and the frozen encoder, of whose scores there is one per dimension and query."""
     own, rival, frozen = joined[kind], joined[PCA], joined["frozen"]
     p_values = [paired_p_values(own[[i]], rival[i], 0)[0] for i in range(len(own))]
     shares, gains = own.mean(axis=1) / frozen.mean(axis=1), (own - rival).mean(axis=1)
-    return Shares(name, documents, kind, tuple(shares), tuple(gains), tuple(p_values), kept)
+    return Shares(name, documents, kind, dims, tuple(shares), tuple(gains), tuple(p_values), kept)
 
 
 def _rows(given: argparse.Namespace) -> list[Shares]:

@@ -67,7 +67,7 @@ class CudaQueue(HostQueue):
     def mark(self) -> Any:
         """Put an event into the queue."""
         event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     def seconds(self, earlier: Any, later: Any) -> float:
@@ -77,13 +77,13 @@ class CudaQueue(HostQueue):
 
     def send(self, values: Tensor) -> Tensor:
         """Return a tensor on the device; the copy from page-locked memory waits in the queue."""
-        return self._pinned(values).to(self.device, non_blocking=True)
+        return self._lock(values).to(self.device, non_blocking=True)
 
     def fetch(self, states: Mapping[K, Tensor]) -> "_Fetch[K]":
         """Begin to copy states to page-locked memory as one block."""
         block = _join(states)
         shapes = {key: values.shape for key, values in states.items()}
-        host = self._pinned(torch.empty(block.shape)).copy_(block, non_blocking=True)
+        host = self._locked_memory(len(block)).copy_(block, non_blocking=True)
         done = self.mark()
 
         def wait() -> dict[K, Tensor]:
@@ -102,8 +102,11 @@ class CudaQueue(HostQueue):
                 yield held.pop(0)
         yield from held
 
-    def _pinned(self, values: Tensor) -> Tensor:
+    def _lock(self, values: Tensor) -> Tensor:
         return values.pin_memory()
+
+    def _locked_memory(self, length: int) -> Tensor:
+        return torch.empty(length, pin_memory=True)
 
 
 def _join(states: Mapping[K, Tensor]) -> Tensor:

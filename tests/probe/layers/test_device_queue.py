@@ -49,8 +49,11 @@ class Made(CudaQueue):
         self.events.append("send")
         return super().send(values)
 
-    def _pinned(self, values: Tensor) -> Tensor:
+    def _lock(self, values: Tensor) -> Tensor:
         return values
+
+    def _locked_memory(self, length: int) -> Tensor:
+        return torch.full((length,), torch.nan)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ class _Trainer(PlainTrainer):
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         # Nothing is clipped: the norm of every step is for experiment trackers alone.
-        return super()._get_grad_norm(model, grad_norm) if self.args.report_to else None
+        return super()._get_grad_norm(model, grad_norm) if self.args.report_to else None  # type: ignore[no-untyped-call]
 
 
 def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[Epoch, ...]:

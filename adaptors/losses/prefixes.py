@@ -36,8 +36,8 @@ def prefix_loss(left: Tensor, right: Tensor | None, dims: Sequence[int], judge: 
     """
     wide = torch.promote_types(left.dtype, torch.float32)
     with torch.autocast(left.device.type, enabled=False):
-        total: Tensor = _PrefixLoss.apply(left.to(wide), None if right is None else right.to(wide), dims, judge)
-    return total
+        apply: Callable[..., Tensor] = _PrefixLoss.apply
+        return apply(left.to(wide), None if right is None else right.to(wide), dims, judge)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class _PrefixLoss(torch.autograd.Function):
     """The sum of the losses, with gradients computed in the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor | None, dims: Sequence[int], judge: Judge) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, left: Tensor, right: Tensor | None, dims: Sequence[int], judge: Judge) -> Tensor:
         """Return the sum of the losses of all prefixes."""
         ends = sorted(min(dim, left.shape[1]) for dim in dims)
         one = _Side.of(left, ends)
@@ -88,7 +88,7 @@ class _PrefixLoss(torch.autograd.Function):
         losses, slopes = [], []
         dots = left.new_zeros(len(one.rows), len(other.rows))
         for number, (start, end) in enumerate(pairwise((0, *ends))):
-            dots.addmm_(one.rows[:, start:end], other.rows[:, start:end].T)
+            dots = torch.addmm(dots, one.rows[:, start:end], other.rows[:, start:end].T)
             scales, others = one.scales[number].unsqueeze(1), other.scales[number]
             cosines = (dots * scales).mul_(others)
             loss, slope = judge(cosines)
@@ -106,7 +106,7 @@ class _PrefixLoss(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of both sides."""
         found = [gradient * factor for gradient in ctx.saved_tensors]
         return (found[0], found[1] if len(found) > 1 else None, None, None)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,8 @@ class RunScorer:
         # trec_eval's reciprocal rank has no cutoff, so it gets only the top of a ranking.
         self._cut = [metric for metric in self._measures if metric.name == "mrr"]
         whole = {measure for metric, measure in self._measures.items() if metric.name != "mrr"}
-        self._whole = pytrec_eval.RelevanceEvaluator(qrels, whole) if whole else None
-        self._ranks = pytrec_eval.RelevanceEvaluator(qrels, {_RECIPROCAL}) if self._cut else None
+        self._whole: Any = pytrec_eval.RelevanceEvaluator(qrels, whole) if whole else None
+        self._ranks: Any = pytrec_eval.RelevanceEvaluator(qrels, {_RECIPROCAL}) if self._cut else None
 
     def score(self, run: Run) -> dict[Metric, NDArray[np.float64]]:
         """Score a ranking, query by query.

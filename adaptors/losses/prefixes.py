@@ -18,7 +18,7 @@ Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
 _TINY = 1e-12
 
 
-def prefix_loss(left: Tensor, right: Tensor | None, dims: Sequence[int], judge: Judge) -> Tensor:
+def prefix_loss(left: Tensor, right: Tensor | None, dims: Sequence[int], *, judge: Judge) -> Tensor:
     """Return the sum over prefixes of a loss of the cosines between all rows of two sides.
 
     A product of longer prefixes is that of shorter ones plus that of the dimensions in between, and likewise for the
@@ -79,8 +79,9 @@ class _PrefixLoss(torch.autograd.Function):
     """The sum of the losses, with gradients computed in the forward pass."""
 
     @staticmethod
-    def forward(ctx: Any, left: Tensor, right: Tensor | None, dims: Sequence[int], judge: Judge) -> Tensor:
-        """Return the sum of the losses of all prefixes."""
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        """Return the sum of the losses of all prefixes, given the arguments of `prefix_loss`."""
+        left, right, dims, judge = given
         ends = sorted(min(dim, left.shape[1]) for dim in dims)
         one = _Side.of(left, ends)
         other = one if right is None else _Side.of(right, ends)
@@ -101,7 +102,7 @@ class _PrefixLoss(torch.autograd.Function):
                 )
                 slopes.append(_Slope(slope.mul_(scales).mul_(others), by_left, by_right))
         if needs_slopes:
-            ctx.save_for_backward(*_gradients(one, None if right is None else other, slopes, ends))
+            ctx.save_for_backward(*_gradients(one, None if right is None else other, slopes, ends=ends))
         return torch.stack(losses).sum()
 
     @staticmethod
@@ -112,7 +113,7 @@ class _PrefixLoss(torch.autograd.Function):
         return (found[0], found[1] if len(found) > 1 else None, None, None)
 
 
-def _gradients(one: _Side, other: _Side | None, slopes: Sequence[_Slope], ends: Sequence[int]) -> list[Tensor]:
+def _gradients(one: _Side, other: _Side | None, slopes: Sequence[_Slope], *, ends: Sequence[int]) -> list[Tensor]:
     """Return the gradients of the rows of one side, or of both, `(N, D)` and `(M, D)`."""
     sides = [side for side in (one, other) if side is not None]
     found = [torch.zeros_like(side.rows) for side in sides]

@@ -70,7 +70,7 @@ class SimilarityLoss(_StateLoss):
             errors = found - wanted
             return errors.square().mean(), errors * (2 / errors.numel())
 
-        return prefix_loss(vectors, None, self.dims, judge)
+        return prefix_loss(vectors, None, self.dims, judge=judge)
 
 
 class ReconstructionLoss(nn.Module):
@@ -162,7 +162,7 @@ class RankingDistillationLoss(_StateLoss):
             divergence = (shares * (wanted - ranking)).sum() / len(shares)
             return divergence, ranking.exp_().sub_(shares).div_(self.temperature * len(shares))
 
-        return prefix_loss(self.embed(anchors), self.embed(candidates), self.dims, judge)
+        return prefix_loss(self.embed(anchors), self.embed(candidates), self.dims, judge=judge)
 
     def _ranking(self, found: Tensor, same: tuple[Tensor, ...]) -> Tensor:
         """Return the logarithm of the shares of the candidates, from cosines `(N, M)`."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from tiny_data import make_texts
+from tiny_models import make_texts
 
 from adaptors.healing.embedding import embed_texts
 from adaptors.healing.held_out import HeldOutTexts
@@ -67,6 +67,7 @@ def test_an_encoder_that_does_more_than_to_pad_makes_its_own_batches(
 
 
 def test_held_out_texts_are_tokenized_once(model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
+    model.max_seq_length = 16
     vectors = embed_texts(model, TEXTS)
     judge, seen = HeldOutTexts(HealTexts(tuple(TEXTS), vectors, ())), count_texts(model, monkeypatch)
     assert [judge.measure(model).cosine for _ in range(3)] == pytest.approx([1.0] * 3, abs=1e-6)

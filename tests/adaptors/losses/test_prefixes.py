@@ -37,7 +37,7 @@ def plain(left: Tensor, right: Tensor | None, dims: tuple[int, ...]) -> Tensor:
 def test_value_and_gradients_are_those_of_plain_products(dims: tuple[int, ...], count: int | None) -> None:
     left, right = rows(5, 2), None if count is None else rows(count, 3)
     given = [side for side in (left, right) if side is not None]
-    loss, expected = prefix_loss(left, right, dims, judge), plain(left, right, dims)
+    loss, expected = prefix_loss(left, right, dims, judge=judge), plain(left, right, dims)
     assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-12)
     for ours, theirs in zip(torch.autograd.grad(loss, given), torch.autograd.grad(expected, given), strict=True):
         assert torch.allclose(ours, theirs, atol=1e-12)
@@ -45,14 +45,14 @@ def test_value_and_gradients_are_those_of_plain_products(dims: tuple[int, ...], 
 
 def test_in_float32_the_order_of_the_sums_changes_less_than_a_millionth() -> None:
     left, right = rows(5, 2, torch.float32), rows(7, 3, torch.float32)
-    (ours,) = torch.autograd.grad(prefix_loss(left, right, (12, 6, 3), judge), [left])
+    (ours,) = torch.autograd.grad(prefix_loss(left, right, (12, 6, 3), judge=judge), [left])
     (theirs,) = torch.autograd.grad(plain(left, right, (12, 6, 3)), [left])
     assert float((ours - theirs).abs().max() / theirs.abs().max()) < 1e-6
 
 
 def test_a_row_of_zeros_has_no_cosine() -> None:
     left = torch.zeros(5, WIDTH, dtype=torch.float64)
-    assert float(prefix_loss(left, rows(7, 3), (12, 6), judge).detach()) == pytest.approx(
+    assert float(prefix_loss(left, rows(7, 3), (12, 6), judge=judge).detach()) == pytest.approx(
         float(2 * WANTED.square().sum())
     )
 
@@ -60,7 +60,7 @@ def test_a_row_of_zeros_has_no_cosine() -> None:
 def count_operations(dims: tuple[int, ...]) -> int:
     left, right = rows(5, 2), rows(7, 3)
     with FlopCounterMode(display=False) as counter:
-        prefix_loss(left, right, dims, judge).backward()  # type: ignore[no-untyped-call]
+        prefix_loss(left, right, dims, judge=judge).backward()  # type: ignore[no-untyped-call]
     return counter.get_total_flops()
 
 
@@ -71,7 +71,7 @@ def test_all_prefixes_need_the_products_of_the_longest() -> None:
 def test_nothing_is_differentiated_without_gradients() -> None:
     left, right = rows(5, 2).detach(), rows(7, 3).detach()
     with FlopCounterMode(display=False) as counter:
-        prefix_loss(left, right, (12,), judge)
+        prefix_loss(left, right, (12,), judge=judge)
     assert counter.get_total_flops() * 3 == count_operations((12,))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from sentence_transformers import SentenceTransformer
 
-from adaptors.healing.texts import embed_texts
+from adaptors.healing.embedding import embed_texts
 from adaptors.training.trainer import is_fast
 from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import Progress, silent

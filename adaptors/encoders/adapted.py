@@ -21,6 +21,61 @@ from surgery.fusing.model import FusedModel
 __all__ = ["AdaptedEncoder", "AdaptedModel"]
 
 
+@dataclass(frozen=True)
+class _UnitStates:
+    """The joined states of a fusion, which all adaptors on it read."""
+
+    fusion: Fusion
+
+    @property
+    def points(self) -> tuple[Hookpoint, ...]:
+        """The hookpoints."""
+        return self.fusion.points
+
+    @property
+    def adaptor(self) -> None:
+        """None."""
+        return None
+
+    def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
+        """Return unit vectors `(N, D)` for the states `(N, D_i)` of every hookpoint."""
+        joined: Embeddings = self.fusion.join([torch.from_numpy(block) for block in blocks]).numpy()
+        return joined
+
+
+@dataclass(frozen=True)
+class _Untruncated:
+    """All dimensions of an adaptor, of which every `AdaptedEncoder` with it has the first ones."""
+
+    fusion: Fusion
+    module: Adaptor
+
+    @property
+    def points(self) -> tuple[Hookpoint, ...]:
+        """The hookpoints."""
+        return self.fusion.points
+
+    @property
+    def adaptor(self) -> None:
+        """None: facts belong to a dimension."""
+        return None
+
+    @property
+    def below(self) -> _UnitStates:
+        """The joined states."""
+        return _UnitStates(self.fusion)
+
+    def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
+        """Return the adaptor's vectors `(N, dim)` for the states `(N, D_i)` of every hookpoint."""
+        return self.finish(self.below.join_arrays(blocks))
+
+    @torch.inference_mode()
+    def finish(self, vectors: Embeddings) -> Embeddings:
+        """Return the adaptor's vectors `(N, dim)` for joined states `(N, D)`."""
+        mapped: Embeddings = self.module(torch.from_numpy(vectors)).numpy()
+        return mapped
+
+
 @dataclass(frozen=True, eq=False)
 class AdaptedEncoder:
     """A fusion (or a single hookpoint) with an adaptor on top, truncated to `dim` dimensions.
@@ -60,15 +115,23 @@ class AdaptedEncoder:
         """None: the adaptor comes between the hookpoints and the cosine."""
         return None
 
+    @property
+    def below(self) -> _Untruncated:
+        """All dimensions of the adaptor, shared by the encoders that truncate it."""
+        return _Untruncated(self.fusion, self.module)
+
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
         """Return unit vectors `(N, dim)` for the states `(N, D_i)` of every hookpoint."""
-        return self.adapt(self.fusion.join([torch.from_numpy(block) for block in blocks]))
+        return self.finish(self.below.join_arrays(blocks))
 
-    @torch.inference_mode()
     def adapt(self, states: Tensor) -> Embeddings:
         """Return unit vectors `(N, dim)` for joined states `(N, D)`."""
-        vectors: Embeddings = normalize(self.module(states)[:, : self.dim], dim=1).numpy()
-        return vectors
+        return self.finish(self.below.finish(states.numpy()))
+
+    def finish(self, vectors: Embeddings) -> Embeddings:
+        """Return unit vectors `(N, dim)` for all dimensions of the adaptor's vectors."""
+        first: Embeddings = normalize(torch.from_numpy(vectors)[:, : self.dim], dim=1).numpy()
+        return first
 
     def __str__(self) -> str:
         return self.name or str(self.fusion)

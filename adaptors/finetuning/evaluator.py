@@ -13,6 +13,7 @@ from adaptors.rows.rows import Pairwise, Row, as_points
 from adaptors.training.evaluation import NDCG, evaluation_mode, mean_ndcg
 from probe.errors import CallError, TrainingError
 from probe.metrics.geometry import is_collapsed
+from probe.metrics.retrieval import RunScorer
 
 __all__ = ["HeldOutRows", "RowSample", "hold_out"]
 
@@ -48,7 +49,7 @@ class HeldOutRows(SentenceEvaluator):
         wanted = min(len(others), max(0, _MOST_DOCUMENTS - len(judged)))
         self.documents = [*judged, *random.Random(0).sample(others, wanted)]
         self._queries = list(dict.fromkeys(row.query for row in rows))
-        self._qrels = _judgements(rows, self._queries, self.documents)
+        self._scorer = RunScorer(_judgements(rows, self._queries, self.documents), [NDCG])
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1
@@ -72,7 +73,7 @@ class HeldOutRows(SentenceEvaluator):
         score = mean_ndcg(
             queries,
             documents,
-            self._qrels,
+            self._scorer,
             query_ids=[f"q{number}" for number in range(len(queries))],
             document_ids=[str(number) for number in range(len(documents))],
         )

@@ -27,6 +27,7 @@ from probe.errors import CallError, ProbeError, TrainingError, check_number, che
 from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts
+from probe.evaluation.storage import StoragePlan
 from probe.experiments.given import GivenSpecs, as_specs
 from probe.experiments.matrix import rank_datasets
 from probe.experiments.options import RunOptions
@@ -177,38 +178,73 @@ def fit_adaptors(
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     alone = [Fusion((point,)) for candidate in resolved.candidates for point in candidate.hookpoints]
     fusions = [*alone, *(fusion for fusion in resolved.fusions if isinstance(fusion, Fusion))]
-    adapted: list[AdaptedEncoder] = []
-    compressed: list[Compressed] = []
-    notes: list[str] = []
-    shortages: dict[str, None] = {}
-    skipped: dict[str, list[str]] = {}
-    failed: type[ProbeError] = CallError
     gathered = gather_states(readers, fusions, texts, store=options.store, progress=options.progress)
-    for fusion, data in zip(fusions, gathered, strict=True):
-        shortages |= dict.fromkeys(filter(None, [data.shortage]))
-        if can_compress(fusion, readers, options):
-            compressed += compress_fitted([fusion], data, options.storage)
-        elif options.storage.compresses:
-            skipped.setdefault("bits of its own vectors, which are not compared by cosine", []).append(str(fusion))
-        for kind in plan.kinds:
-            for seen in _with_and_without_labels(kind, data, plan.only_labelled):
-                try:
-                    fitted = fit_kind(kind, fusion, seen, plan=plan)
-                except (CallError, TrainingError) as error:
-                    skipped.setdefault(f"{kind}: {error}", []).append(str(fusion))
-                    failed = TrainingError if isinstance(error, TrainingError) else failed
-                    continue
-                adapted += fitted
-                compressed += compress_fitted(fitted, data, options.storage)
-                notes += [f"{kind} on {fusion}, labels {seen.labels}: {note}" for note in fitted[0].notes]
-    notes = [*shortages, *notes]
-    notes += [f"skipped: {reason} ({', '.join(names)})" for reason, names in skipped.items()]
-    if not adapted:
-        raise failed(f"no adaptor could be fitted; {'; '.join(notes)}")
-    check_any(compressed, options.storage)
+    fits = _Fits(plan, options.storage)
+    for number, fusion in enumerate(fusions):
+        # Looked up in the call: the data of one fusion at a time is in memory.
+        fits.add(fusion, gathered[number], are_cosines=can_compress(fusion, readers, options))
+    if not fits.adapted:
+        raise fits.failed(f"no adaptor could be fitted; {'; '.join(fits.all_notes())}")
+    check_any(fits.compressed, options.storage)
     return FittedAdaptors(
-        tuple(adapted), tuple(notes), several_texts(texts), tuple(compressed), ranks_float=options.storage.wants_float
+        tuple(fits.adapted),
+        tuple(fits.all_notes()),
+        several_texts(texts),
+        tuple(fits.compressed),
+        ranks_float=options.storage.wants_float,
     )
+
+
+@dataclass
+class _Fits:
+    """What has been fitted so far.
+
+    Attributes:
+        plan: What is to be fitted.
+        storage: The sizes of stored vectors.
+        adapted: The adapted encoders.
+        compressed: Frozen and adapted encoders with their documents in fewer bytes.
+        shortages: Sentences on relevance labels that cannot be used.
+        notes: Notes of the adaptors.
+        skipped: Names of fusions by the reason why something was not fitted to them.
+        failed: The error if nothing could be fitted.
+    """
+
+    plan: FitPlan
+    storage: StoragePlan
+    adapted: list[AdaptedEncoder] = field(default_factory=list)
+    compressed: list[Compressed] = field(default_factory=list)
+    shortages: dict[str, None] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    skipped: dict[str, list[str]] = field(default_factory=dict)
+    failed: type[ProbeError] = CallError
+
+    def add(self, fusion: Fusion, data: FitData, *, are_cosines: bool) -> None:
+        """Fit all kinds to a fusion, whose own vectors are compressed only if they are compared by the cosine."""
+        self.shortages |= dict.fromkeys(filter(None, [data.shortage]))
+        if are_cosines:
+            self.compressed += compress_fitted([fusion], data, self.storage)
+        elif self.storage.compresses:
+            self._skip("bits of its own vectors, which are not compared by cosine", fusion)
+        for kind in self.plan.kinds:
+            for seen in _with_and_without_labels(kind, data, self.plan.only_labelled):
+                try:
+                    fitted = fit_kind(kind, fusion, seen, plan=self.plan)
+                except (CallError, TrainingError) as error:
+                    self._skip(f"{kind}: {error}", fusion)
+                    self.failed = TrainingError if isinstance(error, TrainingError) else self.failed
+                    continue
+                self.adapted += fitted
+                self.compressed += compress_fitted(fitted, data, self.storage)
+                self.notes += [f"{kind} on {fusion}, labels {seen.labels}: {note}" for note in fitted[0].notes]
+
+    def all_notes(self) -> list[str]:
+        """Return the notes for the table footer."""
+        skipped = [f"skipped: {reason} ({', '.join(names)})" for reason, names in self.skipped.items()]
+        return [*self.shortages, *self.notes, *skipped]
+
+    def _skip(self, reason: str, fusion: Fusion) -> None:
+        self.skipped.setdefault(reason, []).append(str(fusion))
 
 
 def fit_kind(kind: str, fusion: Fusion, data: FitData, *, plan: FitPlan) -> list[AdaptedEncoder]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from adaptors.fitting.states import FitData
 from adaptors.training.evaluation import NDCG, evaluation_mode, mean_ndcg
+from probe.metrics.retrieval import RunScorer
 from probe.metrics.vectors import Embeddings
 
 __all__ = ["HeldOutQueries"]
@@ -28,14 +29,14 @@ class _Search:
         queries: States `(Q, D)`.
         document_ids: One per document.
         query_ids: One per query.
-        qrels: Grades by query id and document id.
+        scorer: Scorer with the grades of these queries.
     """
 
     documents: Tensor
     queries: Tensor
     document_ids: list[str]
     query_ids: list[str]
-    qrels: dict[str, dict[str, int]]
+    scorer: RunScorer
 
     @classmethod
     def over(cls, data: FitData, pairs: Tensor, rows: range) -> "_Search":
@@ -47,11 +48,12 @@ class _Search:
             for query, found in groupby(sorted(pairs.tolist()), key=lambda pair: pair[0])
         }
         document_ids, query_ids = map(str, searched.tolist()), (f"q{row}" for row in asked.tolist())
-        return cls(data.documents[searched], data.queries[asked], [*document_ids], [*query_ids], qrels)
+        scorer = RunScorer(qrels, [NDCG])
+        return cls(data.documents[searched], data.queries[asked], [*document_ids], [*query_ids], scorer)
 
     def score(self, queries: Embeddings, documents: Embeddings) -> float:
         """Return the mean nDCG@10 of embedded queries `(Q, d)` and documents `(N, d)`."""
-        return mean_ndcg(queries, documents, self.qrels, query_ids=self.query_ids, document_ids=self.document_ids)
+        return mean_ndcg(queries, documents, self.scorer, query_ids=self.query_ids, document_ids=self.document_ids)
 
 
 class HeldOutQueries(SentenceEvaluator):

@@ -14,10 +14,11 @@ from adaptors.quantizing.quantizer import Quantizer
 from probe.data.dataset import Dataset
 from probe.data.training_record import Learned
 from probe.errors import CallError
-from probe.evaluation.composite import Asymmetric
+from probe.evaluation.composite import Asymmetric, OnTop
 from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.storage import StoragePlan
+from probe.metrics.vectors import Embeddings
 from probe.results.formats import join_names
 
 __all__ = ["FittedAdaptors", "compress_fitted"]
@@ -83,9 +84,14 @@ def compress_fitted(encoders: Sequence[Fusion | AdaptedEncoder], data: FitData, 
     if not plan.compresses:
         return []
     rows = torch.from_numpy(calibration_rows(len(data.documents)))
-    states = data.documents[rows]
+    states: Embeddings = data.documents[rows].numpy()
     found: list[Compressed] = []
+    untruncated: dict[OnTop, Embeddings] = {}
     for encoder in encoders:
-        vectors = encoder.adapt(states) if isinstance(encoder, AdaptedEncoder) else states.numpy()
+        vectors = states
+        if isinstance(encoder, AdaptedEncoder):
+            if encoder.below not in untruncated:
+                untruncated[encoder.below] = encoder.below.finish(states)
+            vectors = encoder.finish(untruncated[encoder.below])
         found += compress(encoder, vectors, plan, seen=data.fitted_on)
     return found

@@ -6,7 +6,7 @@ from adaptors.encoders.adapted import AdaptedEncoder
 from adaptors.fitting.compare import FitPlan, fit_kind
 from adaptors.fitting.data import FitTexts
 from adaptors.fitting.kinds import LENS
-from adaptors.fitting.states import gather_states
+from adaptors.fitting.states import FitData, gather_states
 from probe.encoding.chunk_states import Progress
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
@@ -32,9 +32,9 @@ def fit_lenses(
     fusions = [Fusion((point,)) for point in points]
     gathered = gather_states({reader.model.source.name: reader}, fusions, texts, store=store, progress=progress)
     plan = FitPlan((LENS,), (reader.model.width_of(own_pooling(reader.model)),))
-    return [
-        lens
-        for fusion, data in zip(fusions, gathered, strict=True)
-        if not data.is_final
-        for lens in fit_kind(LENS, fusion, data, plan=plan)
-    ]
+    # The data of one hookpoint at a time.
+    return [lens for number, fusion in enumerate(fusions) for lens in _fit(fusion, gathered[number], plan)]
+
+
+def _fit(fusion: Fusion, data: FitData, plan: FitPlan) -> list[AdaptedEncoder]:
+    return [] if data.is_final else fit_kind(LENS, fusion, data, plan=plan)

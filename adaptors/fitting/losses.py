@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from adaptors.losses.pairwise import HingeLoss
@@ -59,12 +60,16 @@ class _ReconstructionAndSimilarity(nn.Module):
         self.similarity = SimilarityLoss(model, dims)
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> dict[str, Tensor]:
-        """Return both losses by name."""
+        """Return both losses by name, of the same vectors."""
         columns = list(sentence_features)
-        return {"reconstruction": self.reconstruction(columns), "similarity": self.similarity(columns)}
+        vectors = torch.cat([self.similarity.embed(column) for column in columns])
+        return {
+            "reconstruction": self.reconstruction.compare(columns, vectors),
+            "similarity": self.similarity.compare(columns, vectors),
+        }
 
 
-def _reconstruction(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+def _reconstruction(model: nn.Module, network: Network, dims: Sequence[int]) -> ReconstructionLoss:
     if not isinstance(network, Autoencoder):
         raise CallError(f"the loss 'reconstruction' needs a decoder, and '{network.kind}' has none: use autoencoder")
     return ReconstructionLoss(network)

@@ -1,8 +1,8 @@
 """The states of a fit's texts, read once, from the store if they are cached."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import numpy as np
@@ -28,7 +28,7 @@ from probe.layers.hookpoint import Hookpoint
 from probe.metrics.vectors import Embeddings
 from probe.store.store import Store
 
-__all__ = ["FitData", "final_fusion", "gather_states"]
+__all__ = ["FitData", "GatheredStates", "final_fusion", "gather_states"]
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +76,13 @@ class FitData:
 
     @property
     def texts(self) -> Tensor:
-        """States of documents and queries `(N + M, D)`."""
-        return torch.cat([self.documents, self.queries])
+        """States of documents and queries `(N + M, D)`; not copied if they follow each other in memory."""
+        first, second = self.documents, self.queries
+        is_shared = first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
+        follows = second.storage_offset() == first.storage_offset() + first.numel()
+        if is_shared and follows and first.is_contiguous() and second.is_contiguous():
+            return first.as_strided((len(first) + len(second), first.shape[1]), first.stride())
+        return torch.cat([first, second])
 
     @property
     def corpus_rows(self) -> tuple[range, ...]:
@@ -144,6 +149,49 @@ def _starts(sizes: Mapping[str, int]) -> dict[str, int]:
     return dict(zip(sizes, accumulate(sizes.values(), initial=0), strict=False))
 
 
+@dataclass(frozen=True)
+class GatheredStates:
+    """One `FitData` per fusion, joined whenever it is looked up: only those at work are in memory.
+
+    Attributes:
+        fusions: The fusions.
+        finals: The fusion of the final embeddings, for each.
+        documents: States of the documents `(N, D_i)` by hookpoint.
+        queries: States of the queries `(M, D_i)`.
+        common: What is the same for all fusions, without states.
+    """
+
+    fusions: tuple[Fusion, ...]
+    finals: tuple[Fusion, ...]
+    documents: Mapping[Hookpoint, Embeddings]
+    queries: Mapping[Hookpoint, Embeddings]
+    common: FitData
+
+    def __len__(self) -> int:
+        return len(self.fusions)
+
+    def __iter__(self) -> Iterator[FitData]:
+        return (self[number] for number in range(len(self)))
+
+    def __getitem__(self, number: int) -> FitData:
+        """Return the value of a fusion; final embeddings are their own targets, not a copy of them."""
+        fusion, final = self.fusions[number], self.finals[number]
+        states = self._join(fusion)
+        count = len(self.documents[fusion.points[0]])
+        return replace(
+            self.common,
+            documents=states[:count],
+            queries=states[count:],
+            blocks=tuple((str(point), self.documents[point].shape[1]) for point in fusion.points),
+            targets=states if final == fusion else self._join(final),
+        )
+
+    def _join(self, fusion: Fusion) -> Tensor:
+        """Return the joined states of all documents and queries `(N + M, D)`."""
+        sides = [[torch.from_numpy(side[point]) for point in fusion.points] for side in (self.documents, self.queries)]
+        return torch.cat([fusion.join(blocks) for blocks in sides])
+
+
 def gather_states(
     readers: Mapping[str, LayerReader],
     fusions: Sequence[Fusion],
@@ -151,7 +199,7 @@ def gather_states(
     *,
     store: Store | None = None,
     progress: Progress = silent,
-) -> list[FitData]:
+) -> GatheredStates:
     """Read the states of several fusions in one pass over the texts.
 
     Args:
@@ -177,20 +225,9 @@ def gather_states(
     queries = {point: vectors[:0] for point, vectors in documents.items()}
     if stack.trains:
         queries = _read(readers, points, list(stack.trains.values()), make_side=prompted_queries, context=context)
-    return [
-        FitData(
-            documents=_join(fusion, documents),
-            queries=_join(fusion, queries),
-            blocks=tuple((str(point), documents[point].shape[1]) for point in fusion.points),
-            targets=torch.cat([_join(final, documents), _join(final, queries)]),
-            pairs=pairs,
-            labels=labels,
-            fitted_on=stack.fitted_on,
-            shortage=shortage,
-            corpora=stack.sizes,
-        )
-        for fusion, final in zip(fusions, finals, strict=True)
-    ]
+    nothing = torch.empty(0, 0)
+    common = FitData(nothing, nothing, (), nothing, pairs, labels, stack.fitted_on, shortage, stack.sizes)
+    return GatheredStates(tuple(fusions), tuple(finals), documents, queries, common)
 
 
 def _read(
@@ -210,10 +247,6 @@ def _read(
         chunks = [chunk.vectors for side in sides for chunk in read_states(reader, side, poolings, context=context)]
         found |= {point: np.concatenate([vectors[point.layer_pooling] for vectors in chunks]) for point in own}
     return found
-
-
-def _join(fusion: Fusion, states: Mapping[Hookpoint, Embeddings]) -> Tensor:
-    return fusion.join([torch.from_numpy(states[point]) for point in fusion.points])
 
 
 def _positives(stack: _Stack) -> tuple[Tensor, str, str]:

@@ -65,6 +65,10 @@ class _Trainer(PlainTrainer):
         module: Any = self.model[0]
         read_weights(module.adaptor, Path(resume_from_checkpoint) / "0_AdaptorModule")
 
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        # Nothing is clipped: the norm of every step is for experiment trackers alone.
+        return super()._get_grad_norm(model, grad_norm) if self.args.report_to else None  # type: ignore[no-untyped-call]
+
 
 def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[Epoch, ...]:
     """Train a network in place; it ends with the weights of the best epoch.

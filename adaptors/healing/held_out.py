@@ -10,7 +10,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 from torch import Tensor
 
-from adaptors.healing.texts import HealTexts, embed_texts
+from adaptors.healing.embedding import TextBatches, batch_texts, embed_batches
+from adaptors.healing.texts import HealTexts
 
 __all__ = ["Agreement", "HeldOutTexts", "measure_agreement"]
 
@@ -50,14 +51,25 @@ class HeldOutTexts(SentenceEvaluator):
         self._clock = clock
         self._texts, self._targets = texts.texts, texts.targets
         self._nearest = _nearest(self._targets)
+        # Tokenized once for all evaluations of an encoder.
+        self._batches: TextBatches | None = None
+        self._tokenized_for: tuple[Any, int | None] = (None, None)
 
     def measure(self, model: SentenceTransformer) -> Agreement:
         """Measure an encoder with the teacher's dimension, in evaluation mode."""
         began = self._clock()
-        vectors = embed_texts(model, self._texts)
+        vectors = embed_batches(model, self._tokenize(model))
         found = _compare(vectors, self._targets, self._nearest)
         self.seconds = self._clock() - began
         return found
+
+    def _tokenize(self, model: SentenceTransformer) -> TextBatches:
+        """Return the texts as inputs of an encoder."""
+        wanted = (model, model.max_seq_length)
+        if self._batches is None or self._tokenized_for != wanted:
+            drawn = batch_texts(model, self._texts)
+            self._batches, self._tokenized_for = TextBatches(drawn.rows, [*drawn.features]), wanted
+        return self._batches
 
     def __call__(
         self, model: Any, output_path: str | None = None, epoch: int = -1, steps: int = -1

@@ -24,7 +24,8 @@ from adaptors.finetuning.encoder import TrainableEncoder, cut_texts, open_change
 from adaptors.fitting.closed_form import fit_lens
 from adaptors.fitting.kinds import LENS
 from adaptors.fitting.states import FitData
-from adaptors.healing.texts import HealTexts, embed_texts
+from adaptors.healing.embedding import embed_texts
+from adaptors.healing.texts import HealTexts
 from adaptors.modules.linear import Projection
 from probe.encoding.chunk_states import Progress, silent
 from surgery.saving.files import write_json

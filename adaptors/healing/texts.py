@@ -1,19 +1,17 @@
 """Texts for healing a cut encoder, with the full model's vectors; no labels are read."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.util import batch_to_device
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from adaptors.fitting.data import FitTexts, select_fit_data
 from adaptors.healing.spans import draw_spans
-from adaptors.training.evaluation import evaluation_mode
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.texts import Texts
 from probe.documents.intake import is_document_file, read_texts
@@ -38,13 +36,11 @@ __all__ = [
     "HealTexts",
     "SpanTexts",
     "check_width",
-    "embed_texts",
     "gather_heal_texts",
     "load_heal_texts",
 ]
 
 _MOST_HELD_OUT = 256
-_BATCH = 32
 _DOCUMENTS = "documents"
 
 # The types accepted as texts.
@@ -255,28 +251,3 @@ def check_width(model: SentenceTransformer, texts: HealTexts) -> None:
             f"the cut has {width} dimensions and its teacher {texts.targets.shape[1]}: give the original of the cut as "
             "--teacher, or use a cut without an adaptor, which then gets a lens"
         )
-
-
-def embed_texts(
-    model: SentenceTransformer, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
-) -> Tensor:
-    """Encode texts with prompts, in evaluation mode.
-
-    Args:
-        model: The model.
-        texts: N texts.
-        progress: Called after every batch with its number of texts and N.
-
-    Returns:
-        Unit vectors `(N, D)`.
-    """
-    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-    pieces = [order[start : start + _BATCH] for start in range(0, len(order), _BATCH)]
-    found = []
-    with evaluation_mode(model):
-        for piece in pieces:
-            features = batch_to_device(model.preprocess([texts[row] for row in piece]), model.device)
-            found.append(model(features)["sentence_embedding"].float().cpu())
-            if progress is not None:
-                progress(len(piece), len(texts))
-    return normalize(torch.cat(found)[torch.tensor(order).argsort()], dim=1)

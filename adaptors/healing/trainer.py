@@ -21,6 +21,7 @@ from adaptors.healing.batches import draw_batches
 from adaptors.healing.held_out import Agreement, HeldOutTexts
 from adaptors.healing.sample import HealSample
 from adaptors.healing.texts import HealTexts, check_width
+from adaptors.healing.tokens import TokenizedTexts
 from adaptors.losses.distillation import HealLoss
 from adaptors.training.checkpoints import check_fingerprint, hash_model, hash_texts
 from adaptors.training.metrics_log import TrainingLog
@@ -192,7 +193,7 @@ def _make_trainer(
         train_dataset=Dataset.from_dict(
             {
                 "rows": draw_batches(
-                    collator.lengths(), options.batch_size, steps, seed=options.seed + options.part, spans=spans
+                    collator.tokens.lengths, options.batch_size, steps, seed=options.seed + options.part, spans=spans
                 )
             }
         ),
@@ -224,22 +225,15 @@ class _TextCollator:
 
     def __init__(self, model: SentenceTransformer, texts: HealTexts) -> None:
         self.valid_label_columns: list[str] = []
-        self._model = model
-        self._texts = texts
-
-    def lengths(self) -> list[int]:
-        """Return the number of tokens of every text."""
-        tokenizer: Any = self._model.tokenizer
-        cut = {"truncation": True, "max_length": self._model.max_seq_length}
-        return [len(ids) for ids in tokenizer(list(self._texts.texts), **cut)["input_ids"]]
+        self.tokens = TokenizedTexts(model, texts.texts)
+        self._targets = texts.targets
 
     def __call__(self, rows: Sequence[Mapping[str, list[int]]]) -> dict[str, Tensor]:
         """Return a drawn batch."""
         (drawn,) = rows
         numbers = drawn["rows"]
-        features = self._model.preprocess([self._texts.texts[number] for number in numbers])
-        tensors = {f"text_{name}": value for name, value in features.items() if isinstance(value, Tensor)}
-        return {**tensors, "label": self._texts.targets[numbers]}
+        tensors = {f"text_{name}": value for name, value in self.tokens.batch(numbers).items()}
+        return {**tensors, "label": self._targets[numbers]}
 
 
 def _fingerprint(encoder: TrainableEncoder, texts: HealTexts, options: HealOptions) -> dict[str, Any]:

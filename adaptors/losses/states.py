@@ -4,12 +4,14 @@ Every column is a batch of states, `sentence_embedding` `(B, D)`. An optional `t
 cosines are to be reproduced; by default they are those of the states.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import kl_div, normalize, softplus
+from torch.nn.functional import normalize, softplus
 
+from adaptors.losses.prefixes import prefix_loss
 from adaptors.modules.mlp import Autoencoder, Residual
 
 __all__ = [
@@ -57,10 +59,18 @@ class SimilarityLoss(_StateLoss):
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
         """Return the loss; all columns form one batch."""
         columns = list(sentence_features)
+        return self.compare(columns, torch.cat([self.embed(column) for column in columns]))
+
+    def compare(self, columns: Sequence[dict[str, Tensor]], vectors: Tensor) -> Tensor:
+        """Return the loss of the vectors `(B, dim)` of all columns."""
         wanted = cosines(torch.cat([_target(column) for column in columns]))
-        vectors = torch.cat([self.embed(column) for column in columns])
-        errors = [(cosines(vectors[:, :dim]) - wanted).square().mean() for dim in self.dims]
-        return torch.stack(errors).sum()
+
+        def judge(found: Tensor) -> tuple[Tensor, Tensor]:
+            """Return the mean squared error, and its gradient."""
+            errors = found - wanted
+            return errors.square().mean(), errors * (2 / errors.numel())
+
+        return prefix_loss(vectors, None, self.dims, judge=judge)
 
 
 class ReconstructionLoss(nn.Module):
@@ -73,8 +83,12 @@ class ReconstructionLoss(nn.Module):
 
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
         """Return the loss; all columns form one batch."""
-        states = torch.cat([column["sentence_embedding"] for column in sentence_features])
-        return unexplained_variance(states, self.network.decode(self.network(states)))
+        columns = list(sentence_features)
+        return self.compare(columns, self.network(_states(columns)))
+
+    def compare(self, columns: Sequence[dict[str, Tensor]], vectors: Tensor) -> Tensor:
+        """Return the loss of the vectors `(B, dim)` of all columns."""
+        return unexplained_variance(_states(columns), self.network.decode(vectors))
 
 
 class MatryoshkaAdaptorLoss(_StateLoss):
@@ -99,8 +113,8 @@ class MatryoshkaAdaptorLoss(_StateLoss):
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> dict[str, Tensor]:
         """Return the terms by name."""
         columns = list(sentence_features)
-        states = torch.cat([column["sentence_embedding"] for column in columns])
-        vectors = [self.embed(column) for column in columns]
+        with _outputs_of(self.network.correction) as corrections:
+            vectors = [self.embed(column) for column in columns]
         wanted = cosines(torch.cat([_target(column) for column in columns]))
         near = self._nearest(wanted)
         joined = torch.cat(vectors)
@@ -108,7 +122,7 @@ class MatryoshkaAdaptorLoss(_StateLoss):
         terms = {
             "pair": errors.sum(),
             "topk": errors.gather(1, near).sum(),
-            "rec": torch.linalg.vector_norm(self.network.correction(states), dim=1).sum(),
+            "rec": torch.linalg.vector_norm(torch.cat(corrections), dim=1).sum(),
         }
         if labels is not None:
             terms["rank"] = torch.stack(
@@ -137,15 +151,24 @@ class RankingDistillationLoss(_StateLoss):
     def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
         """Return the loss."""
         anchors, candidates = sentence_features
-        same = anchors["row"].unsqueeze(1) == candidates["row"]
-        wanted = self._ranking(_target(anchors), _target(candidates), same)
-        left, right = self.embed(anchors), self.embed(candidates)
-        found = [self._ranking(left[:, :dim], right[:, :dim], same) for dim in self.dims]
-        losses = [kl_div(ranking, wanted, log_target=True, reduction="batchmean") for ranking in found]
-        return torch.stack(losses).sum()
+        # Few of all pairs: their indices are written faster than a mask is read.
+        same = (anchors["row"].unsqueeze(1) == candidates["row"]).nonzero(as_tuple=True)
+        wanted = self._ranking(cosines(_target(anchors), _target(candidates)), same)
+        shares = wanted.exp()
 
-    def _ranking(self, anchors: Tensor, candidates: Tensor, same: Tensor) -> Tensor:
-        return (cosines(anchors, candidates) / self.temperature).masked_fill(same, _MASKED).log_softmax(dim=1)
+        def judge(found: Tensor) -> tuple[Tensor, Tensor]:
+            """Return the divergence of one prefix, and its gradient."""
+            ranking = self._ranking(found, same)
+            divergence = (shares * (wanted - ranking)).sum() / len(shares)
+            return divergence, ranking.exp_().sub_(shares).div_(self.temperature * len(shares))
+
+        return prefix_loss(self.embed(anchors), self.embed(candidates), self.dims, judge=judge)
+
+    def _ranking(self, found: Tensor, same: tuple[Tensor, ...]) -> Tensor:
+        """Return the logarithm of the shares of the candidates, from cosines `(N, M)`."""
+        logits = found / self.temperature
+        logits[same] = _MASKED
+        return logits.log_softmax(dim=1)
 
 
 def cosines(left: Tensor, right: Tensor | None = None) -> Tensor:
@@ -161,6 +184,21 @@ def unexplained_variance(states: Tensor, decoded: Tensor) -> Tensor:
     """
     variance = (states - states.mean(dim=0)).square().sum()
     return (states - decoded).square().sum() / torch.where(variance > 0, variance, torch.ones_like(variance))
+
+
+@contextmanager
+def _outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
+    """Collect the outputs of a module, so that they need not be computed again."""
+    found: list[Tensor] = []
+    handle = module.register_forward_hook(lambda _module, _inputs, output: found.append(output))
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def _states(columns: Sequence[dict[str, Tensor]]) -> Tensor:
+    return torch.cat([column["sentence_embedding"] for column in columns])
 
 
 def _target(column: dict[str, Tensor]) -> Tensor:

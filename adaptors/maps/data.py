@@ -139,10 +139,11 @@ def gather_map_data(models: MapModels, texts: Sequence[FitTexts], *, seed: int, 
     found = gather_states(
         models.readers, [*models.sources, target], [*texts, *spans], store=options.store, progress=options.progress
     )
-    documents, queries = (_embed(models.target, states) for states in (found[-1].documents, found[-1].queries))
+    wanted = found[len(models.sources)]
+    documents, queries = (_embed(models.target, states) for states in (wanted.documents, wanted.queries))
     if len(documents) < 2:
         raise CallError(f"a map cannot be fitted to {len(documents)} document: expected at least 2")
-    return [_pair(states, documents, queries, rows=rows) for states in found[:-1]]
+    return [_pair(found[number], documents, queries, rows=rows) for number in range(len(models.sources))]
 
 
 def _draw_spans(corpus: Dataset, characters: int, seed: int) -> tuple[Dataset | None, list[int]]:

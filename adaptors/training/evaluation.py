@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from probe.layers.random_states import kept_random_states
-from probe.metrics.retrieval import Metric, score_run
+from probe.metrics.retrieval import Metric, RunScorer
 from probe.metrics.top_k import TopK, cosines
 from probe.metrics.vectors import Embeddings, unit
 
@@ -42,12 +42,12 @@ def kept_modes(model: nn.Module) -> Iterator[None]:
 def mean_ndcg(
     queries: Embeddings,
     documents: Embeddings,
-    qrels: dict[str, dict[str, int]],
+    scorer: RunScorer,
     *,
     query_ids: Sequence[str],
     document_ids: Sequence[str],
 ) -> float:
-    """Return the mean nDCG@10 of queries `(Q, D)` over documents `(N, D)`, given relevance labels."""
+    """Return the mean nDCG@10 of queries `(Q, D)` over documents `(N, D)`, given a scorer of that metric."""
     top = TopK(query_ids, NDCG.cutoff)
     top.add(list(document_ids), cosines(unit(queries), documents))
-    return float(score_run(top.run(), qrels, [NDCG])[NDCG].mean())
+    return float(scorer.score(top.run())[NDCG].mean())

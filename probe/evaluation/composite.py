@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from probe.errors import CallError
 from probe.evaluation.records import AdaptorFacts
@@ -10,7 +10,7 @@ from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.similarity import COSINE, OWN
 from probe.metrics.vectors import Embeddings
 
-__all__ = ["Asymmetric", "Composite", "Joint", "SimilarityChoice"]
+__all__ = ["Asymmetric", "Composite", "Joint", "OnTop", "SimilarityChoice"]
 
 
 class Joint(Protocol):
@@ -26,6 +26,18 @@ class Joint(Protocol):
 
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
         """Return vectors `(N, D)` for blocks `(N, D_i)`."""
+
+
+@runtime_checkable
+class OnTop(Protocol):
+    """A `Joint` that only finishes the vectors of another one, below it, which several may share."""
+
+    @property
+    def below(self) -> Joint:
+        """What is below it; equal ones are computed once per chunk."""
+
+    def finish(self, vectors: Embeddings) -> Embeddings:
+        """Return its vectors `(N, D)` for those of `below`."""
 
 
 class Composite(Protocol):

@@ -118,6 +118,11 @@ class StoredSide:
         """The adaptor, if any."""
         return self.joint.adaptor
 
+    @property
+    def below(self) -> Joint:
+        """The side without codec and scaling, which all sizes share."""
+        return self.joint
+
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
         """Return the vectors `(N, D)` of blocks `(N, D_i)`."""
         return self.finish(self.joint.join_arrays(blocks))

@@ -25,7 +25,7 @@ from probe.evaluation.tower_pair import TowerPair
 from probe.evaluation.tracker import TopKTracker
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.layers.operations import text_flops
-from probe.metrics.retrieval import Metric, score_run
+from probe.metrics.retrieval import Metric, RunScorer
 from probe.metrics.similarity import OWN
 from probe.metrics.vectors import Embeddings
 from probe.models.info import ModelProfile
@@ -104,7 +104,8 @@ def sweep_fusions(
     models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
     _scan(tracker, models, dataset, context=context, engine=engine)
     costs = _Costs(models, len(dataset.documents), typical_tokens(dataset))
-    evaluations = [_evaluate(encoder, tracker, costs, dataset=dataset, metrics=metrics) for encoder in encoders]
+    scorer = RunScorer(dataset.qrels, metrics)
+    evaluations = [_evaluate(encoder, tracker, costs, dataset=dataset, scorer=scorer) for encoder in encoders]
     return evaluations, {name: (m.truncated_documents, m.truncated_queries) for name, m in models.items()}
 
 
@@ -134,7 +135,7 @@ def _evaluate(
     costs: "_Costs",
     *,
     dataset: Dataset,
-    metrics: Sequence[Metric],
+    scorer: RunScorer,
 ) -> Evaluation:
     adaptor = None if isinstance(encoder, RunFusion) else encoder.adaptor
     documents = encoder.points if isinstance(encoder, RunFusion) else encoder.sides[1].points
@@ -142,7 +143,7 @@ def _evaluate(
     return Evaluation(
         encoder=str(encoder),
         dim=tracker.dim(encoder),
-        scores=score_run(run, dataset.qrels, metrics),
+        scores=scorer.score(run),
         collapsed=tracker.collapsed(encoder),
         flops=costs.flops(documents, adaptor),
         ms_per_text=costs.milliseconds(documents),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+import numpy as np
+
 from probe.evaluation.records import Evaluation, MapEnds
 from probe.metrics.dataset_means import mean_p_values
 from probe.metrics.retrieval import Metric
@@ -27,20 +29,22 @@ def find_retention(
         models are not among the evaluations are left out.
     """
     alone = {e.encoder: e.scores[metric] for e in reversed(evaluations) if _ends(e) is None}
-    found = {}
+    found: dict[int, tuple[str, str]] = {}
     for index, evaluation in enumerate(evaluations):
         ends = _ends(evaluation)
-        if ends is None or not {ends.source, ends.target} <= alone.keys():
-            continue
-        scores = evaluation.scores[metric]
-        source, target = (_retain(name, scores, alone, seed=seed) for name in (ends.source, ends.target))
-        found[index] = source, target
-    return found
-
-
-def _retain(name: str, scores: Scores, alone: Mapping[str, Scores], *, seed: int) -> Retention:
-    p_value = paired_p_values(scores[None], alone[name], seed)[0]
-    return Retention(name, _share(scores.mean(), alone[name].mean()), p_value)
+        if ends is not None and {ends.source, ends.target} <= alone.keys():
+            found[index] = ends.source, ends.target
+    scores = {index: evaluations[index].scores[metric] for index in found}
+    differences = [scores[index] - alone[name] for index, names in found.items() for name in names]
+    if not differences:
+        return {}
+    # All at once, so that they share the random signs.
+    p_values = iter(paired_p_values(np.stack(differences), np.zeros(len(differences[0])), seed))
+    retained = {
+        index: [Retention(name, _share(scores[index].mean(), alone[name].mean()), next(p_values)) for name in names]
+        for index, names in found.items()
+    }
+    return {index: (source, target) for index, (source, target) in retained.items()}
 
 
 def _ends(evaluation: Evaluation) -> MapEnds | None:

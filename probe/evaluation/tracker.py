@@ -1,5 +1,6 @@
 """Tracker of the top documents of every encoder over a streamed corpus."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from probe.data.dataset import Dataset
 from probe.data.texts import EqualTexts
-from probe.evaluation.composite import Composite, Joint, SimilarityChoice
-from probe.evaluation.compressed import Compressed, StoredSide
+from probe.evaluation.composite import Composite, Joint, OnTop, SimilarityChoice
+from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.scorers import CPU, MaxSimScorer, VectorScorer
 from probe.evaluation.text_ties import TextTies
@@ -86,6 +87,10 @@ class TopKTracker:
         self._depths = {fusion: max(depth, RUN_DEPTH) if fusion in ranked else depth for fusion in early}
         self._tops = {fusion: TopK(query_ids, self._depths[fusion] * _again(fusion), dropped) for fusion in early}
         self._ties = TextTies(equal_texts, dropped)
+        # Runs of the parts of late fusions, until the last row that needs them.
+        self._uses = Counter(_alone(point) for encoder in late for point in encoder.points)
+        self._uses.update(encoder for encoder in dict.fromkeys(encoders) if encoder in ranked)
+        self._runs: dict[Composite, tuple[Run, int]] = {}
 
     @classmethod
     def over(
@@ -110,8 +115,9 @@ class TopKTracker:
 
     def take_queries(self, states: States) -> None:
         """Add the queries' states `(Q, D)` by hookpoint, before any document; tokens may be `(0, D)`."""
+        joined: dict[Joint, Embeddings] = {}
         for part, similarity in dict.fromkeys(pair for encoder in self._tops for pair in self._compared(encoder)):
-            queries = _join(part.sides[0], states)
+            queries = _join(part.sides[0], states, joined)
             self._scorers[part, similarity] = (
                 MaxSimScorer(queries.shape[1])
                 if _reads_tokens(part)
@@ -119,7 +125,7 @@ class TopKTracker:
             )
         for encoder in self._tops:
             if isinstance(encoder, Compressed) and encoder.storage.rescore:
-                exact = _join(encoder.exact[0], states)
+                exact = _join(encoder.exact[0], states, joined)
                 self._exact[encoder] = VectorScorer(exact, str(encoder), DOT, device=self._device)
 
     def find(self, start: int, ids: tuple[str, ...], states: States) -> ChunkTopK:
@@ -154,18 +160,28 @@ class TopKTracker:
         for scorer, sample in zip(self._scorers.values(), chunk.samples, strict=True):
             scorer.keep_sample(chunk.start, sample)
         self._ties.take(chunk.start, chunk.ids)
+        self._runs.clear()
         for top, picked in zip(self._tops.values(), chunk.picked, strict=True):
             top.take(chunk.ids, picked)
 
     def run(self, encoder: Composite | RunFusion) -> Run:
         """Return an encoder's current ranking; documents with equal texts have equal scores."""
         if not isinstance(encoder, RunFusion):
-            depth = self._depths[encoder]
-            return self._ties.settle(_cut(self._tops[encoder].run(), depth), depth)
+            return self._run_of(encoder)
         parts = [_alone(point) for point in encoder.points]
-        fused = encoder.combine([self.run(part) for part in parts])
+        fused = encoder.combine([self._run_of(part) for part in parts])
         # Ranks are unique, so documents with equal texts would differ again.
         return self._ties.settle(fused, sum(self._depths[part] for part in parts))
+
+    def _run_of(self, encoder: Composite) -> Run:
+        """Return the current ranking of an encoder; as a part of late fusions it is built once for all of them."""
+        run, left = self._runs.pop(encoder, (None, self._uses[encoder]))
+        if run is None:
+            depth = self._depths[encoder]
+            run = self._ties.settle(_cut(self._tops[encoder].run(), depth), depth)
+        if left > 1:
+            self._runs[encoder] = run, left - 1
+        return run
 
     def dim(self, encoder: Composite | RunFusion) -> int | None:
         """Return the dimension of an encoder's vectors, if any."""
@@ -207,14 +223,13 @@ def _reads_tokens(encoder: Composite) -> bool:
     return any(point.pooling == TOKENS for point in encoder.points)
 
 
-def _join(encoder: Joint, states: States, joined: dict[Joint, Embeddings] | None = None) -> Embeddings:
-    """Return the vectors of a side; those below a codec are kept in `joined`, for its other sizes."""
-    blocks = [states[point] for point in encoder.points]
-    if joined is None or not isinstance(encoder, StoredSide):
-        return encoder.join_arrays(blocks)
-    if encoder.joint not in joined:
-        joined[encoder.joint] = encoder.joint.join_arrays(blocks)
-    return encoder.finish(joined[encoder.joint])
+def _join(encoder: Joint, states: States, joined: dict[Joint, Embeddings]) -> Embeddings:
+    """Return the vectors of a side; those that others finish, too, are kept in `joined` for them."""
+    if not isinstance(encoder, OnTop):
+        return encoder.join_arrays([states[point] for point in encoder.points])
+    if encoder.below not in joined:
+        joined[encoder.below] = _join(encoder.below, states, joined)
+    return encoder.finish(joined[encoder.below])
 
 
 def _mean(shares: Sequence[float], cosines: Sequence[Tensor]) -> Tensor:

@@ -255,14 +255,19 @@ def _compare_with_pca(ordered: Sequence[Evaluation], options: RunOptions) -> dic
         for e in ordered
         if e.adaptor and e.adaptor.kind == PCA
     }
-    found = {}
-    for index, evaluation in enumerate(ordered):
-        rival = pca.get((evaluation.encoder, evaluation.dim, evaluation.storage))
-        if evaluation.adaptor is None or evaluation.adaptor.kind == PCA or rival is None:
-            continue
-        scores = evaluation.scores[options.ranked_by]
-        found[index] = (float((scores - rival).mean()), paired_p_values(scores[None], rival, options.seed)[0])
-    return found
+    differences = {
+        index: one.scores[options.ranked_by] - pca[key]
+        for index, one in enumerate(ordered)
+        if one.adaptor is not None and one.adaptor.kind != PCA and (key := (one.encoder, one.dim, one.storage)) in pca
+    }
+    if not differences:
+        return {}
+    # All rows at once, so that they share the random signs.
+    rows = np.stack([*differences.values()])
+    p_values = paired_p_values(rows, np.zeros(rows.shape[1]), options.seed)
+    return {
+        index: (float(row.mean()), p_value) for (index, row), p_value in zip(differences.items(), p_values, strict=True)
+    }
 
 
 def _build_row(evaluation: Evaluation, rank: int, *, reference: int | None) -> Row:

@@ -130,7 +130,9 @@ def judge(candidates: Scores, baselines: Scores, goal: GateGoal, *, seed: int) -
         return [Judgement(NOT_TESTED, goal.size(float(full.sum())), reason=reason) for full in baselines]
     kept = candidates - baselines + goal.allow(baselines)
     freedom = _count_freedom(candidates, baselines)
-    tested = zip(_larger(kept, freedom, seed), _larger(-kept, freedom, seed), strict=True)
+    # Both directions at once, so that they share the random signs.
+    both = _larger(np.concatenate([kept, -kept]), np.tile(freedom, 2), seed)
+    tested = zip(both[: len(kept)], both[len(kept) :], strict=True)
     return [
         _judge(row, full, goal, freedom=int(degrees), p_values=p_values)
         for row, full, degrees, p_values in zip(kept, baselines, freedom, tested, strict=True)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,12 @@ from probe.data.dataset import Qrels
 from probe.errors import CallError, did_you_mean, wrong_type
 from probe.metrics.top_k import Run
 
-__all__ = ["Metric", "score_run"]
+__all__ = ["Metric", "RunScorer", "score_run"]
 
+_RECIPROCAL = "recip_rank"
 _TREC_NAMES = {
     "map": "map_cut",
-    "mrr": "recip_rank",
+    "mrr": _RECIPROCAL,
     "ndcg": "ndcg_cut",
     "precision": "P",
     "recall": "recall",
@@ -56,10 +58,50 @@ class Metric:
         return f"{self.name}@{self.cutoff}"
 
 
-def score_run(run: Run, qrels: Qrels, metrics: Sequence[Metric]) -> dict[Metric, NDArray[np.float64]]:
-    """Score a ranking, query by query.
+class RunScorer:
+    """Scorer of rankings of the same queries: relevance labels and metrics are prepared once for all of them."""
 
-    Ties are ordered as in TREC: by descending score, then by descending document id.
+    def __init__(self, qrels: Qrels, metrics: Sequence[Metric]) -> None:
+        """Prepare the metrics.
+
+        Args:
+            qrels: Relevance labels; labelled queries that are missing from a run score 0.
+            metrics: Metrics to compute.
+        """
+        import pytrec_eval
+
+        self._queries = tuple(qrels)
+        self._measures = {metric: _measure(metric) for metric in metrics}
+        # trec_eval's reciprocal rank has no cutoff, so it gets only the top of a ranking.
+        self._cut = [metric for metric in self._measures if metric.name == "mrr"]
+        whole = {measure for metric, measure in self._measures.items() if metric.name != "mrr"}
+        self._whole: Any = pytrec_eval.RelevanceEvaluator(qrels, whole) if whole else None
+        self._ranks: Any = pytrec_eval.RelevanceEvaluator(qrels, {_RECIPROCAL}) if self._cut else None
+
+    def score(self, run: Run) -> dict[Metric, NDArray[np.float64]]:
+        """Score a ranking, query by query.
+
+        Ties are ordered as in TREC: by descending score, then by descending document id.
+
+        Args:
+            run: Scores by query and document; not modified.
+
+        Returns:
+            One value per query and metric, in the order of the relevance labels.
+        """
+        found = dict.fromkeys(self._measures, self._whole.evaluate(run) if self._whole else {})
+        for metric in self._cut:
+            found[metric] = self._ranks.evaluate({query: _top(docs, metric.cutoff) for query, docs in run.items()})
+        return {metric: self._values(scores, metric) for metric, scores in found.items()}
+
+    def _values(self, scores: dict[str, dict[str, float]], metric: Metric) -> NDArray[np.float64]:
+        """Return the values of a metric, from the scores of every query by the name of the measure."""
+        key = self._measures[metric].replace(".", "_")
+        return np.array([scores[query][key] if query in scores else 0.0 for query in self._queries])
+
+
+def score_run(run: Run, qrels: Qrels, metrics: Sequence[Metric]) -> dict[Metric, NDArray[np.float64]]:
+    """Score a single ranking, query by query, as `RunScorer` does.
 
     Args:
         run: Scores by query and document; not modified.
@@ -69,19 +111,12 @@ def score_run(run: Run, qrels: Qrels, metrics: Sequence[Metric]) -> dict[Metric,
     Returns:
         One value per query and metric, in the order of `qrels`.
     """
-    return {metric: _score(run, qrels, metric) for metric in metrics}
+    return RunScorer(qrels, metrics).score(run)
 
 
-def _score(run: Run, qrels: Qrels, metric: Metric) -> NDArray[np.float64]:
-    import pytrec_eval
-
-    trec_name = _TREC_NAMES[metric.name]
-    measure = trec_name if metric.name == "mrr" else f"{trec_name}.{metric.cutoff}"
-    # trec_eval's reciprocal rank has no cutoff, so it gets only the top of the ranking.
-    ranked = {query: _top(docs, metric.cutoff) for query, docs in run.items()} if metric.name == "mrr" else run
-    scores = pytrec_eval.RelevanceEvaluator(qrels, {measure}).evaluate(ranked)
-    key = measure.replace(".", "_")
-    return np.array([scores[query][key] if query in scores else 0.0 for query in qrels])
+def _measure(metric: Metric) -> str:
+    """Return trec_eval's name of a metric."""
+    return _RECIPROCAL if metric.name == "mrr" else f"{_TREC_NAMES[metric.name]}.{metric.cutoff}"
 
 
 def _top(documents: dict[str, float], k: int) -> dict[str, float]:

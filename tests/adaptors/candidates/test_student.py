@@ -10,7 +10,8 @@ from adaptors.candidates import student as student_module
 from adaptors.candidates.candidate import Candidate
 from adaptors.candidates.student import Lesson, begin
 from adaptors.finetuning.encoder import open_trainable
-from adaptors.healing.texts import HealTexts, embed_texts
+from adaptors.healing.embedding import embed_texts
+from adaptors.healing.texts import HealTexts
 from probe.encoding.reader import LayerReader
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions

@@ -8,8 +8,9 @@ import pytest
 
 from adaptors.candidates.candidate import Candidate, ModelSizes
 from adaptors.finetuning.encoder import open_trainable
+from adaptors.healing.embedding import embed_texts
 from adaptors.healing.lens import add_lens
-from adaptors.healing.texts import HealTexts, embed_texts
+from adaptors.healing.texts import HealTexts
 from adaptors.slimming.goal import SlimGoal
 from adaptors.slimming.listing import list_candidates
 from probe.errors import CallError

@@ -21,7 +21,7 @@ from probe.evaluation.composite import Asymmetric
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion
 from probe.layers.operations import count_flops
-from probe.metrics.retrieval import Metric
+from probe.metrics.retrieval import Metric, RunScorer
 from probe.metrics.vectors import Embeddings
 from probe.models.loaded import LoadedModel
 from probe.store.store import Store
@@ -61,8 +61,8 @@ def test_no_leak_rankings_do_not_depend_on_the_judgements(
     model: LoadedModel, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = []
-    original = one_pass.score_run
-    monkeypatch.setattr(one_pass, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
+    original = RunScorer.score
+    monkeypatch.setattr(RunScorer, "score", lambda self, run: (runs.append(run), original(self, run))[1])
     ids = dataset.documents.ids
     shuffled = {query: {ids[(i * 7) % len(ids)]: 1} for i, query in enumerate(dataset.qrels)}
     points = select_hookpoints(model, "all")
@@ -127,8 +127,8 @@ def test_differences_below_float32_are_ties(dataset: Dataset, monkeypatch: pytes
             return np.stack([np.ones(len(texts)), 3e-5 * np.sqrt(np.arange(len(texts)))], axis=1)
 
     runs: list[dict[str, dict[str, float]]] = []
-    original = sweep_module.score_run
-    monkeypatch.setattr(sweep_module, "score_run", lambda run, *rest: (runs.append(run), original(run, *rest))[1])
+    original = RunScorer.score
+    monkeypatch.setattr(RunScorer, "score", lambda self, run: (runs.append(run), original(self, run))[1])
     evaluate(Precise(), dataset, [NDCG], name="precise")
     first = next(iter(runs[0].values()))
     assert list(first) == sorted(dataset.documents.ids, reverse=True)[:10]

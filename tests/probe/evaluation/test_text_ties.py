@@ -15,14 +15,13 @@ from probe.encoding.chunk_states import RunContext, silent
 from probe.encoding.hookpoints import select_hookpoints
 from probe.encoding.reader import LayerReader
 from probe.evaluation import evaluate as evaluate_module
-from probe.evaluation import one_pass
 from probe.evaluation.bm25 import BM25, evaluate_bm25
 from probe.evaluation.composite import Composite
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.one_pass import sweep_fusions
 from probe.evaluation.text_ties import TextTies
-from probe.metrics.retrieval import Metric
+from probe.metrics.retrieval import Metric, RunScorer
 from probe.metrics.top_k import Run, TopK
 from probe.metrics.vectors import Embeddings
 from probe.models.loaded import LoadedModel
@@ -47,9 +46,8 @@ def doubled(monkeypatch: pytest.MonkeyPatch) -> Dataset:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """What is scored."""
     seen: list[Run] = []
-    for module in (one_pass, evaluate_module):
-        real = module.score_run
-        monkeypatch.setattr(module, "score_run", lambda run, *rest, real=real: (seen.append(run), real(run, *rest))[1])
+    real = RunScorer.score
+    monkeypatch.setattr(RunScorer, "score", lambda self, run: (seen.append(run), real(self, run))[1])
     return seen
 
 

@@ -213,5 +213,7 @@ def _parts(files: ModelFiles) -> dict[str, Any]:
         # The location of its modules does not matter, and their content is covered by the files.
         "config": {key: value for key, value in asdict(files.config).items() if key not in ("transformer", "modules")},
         "max_tokens": files.options.max_tokens,
+        # Weights are loaded, checked and hashed in the dtype in which they are used.
+        "dtype": str(files.dtype),
         "libraries": library_versions(VECTOR_LIBRARIES),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -66,7 +67,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
         held_out=held_out,
         collator=StateCollator(whiten_targets(data) if choice.form == "rankings" else data, choice.grades),
         evaluator=evaluator,
-        fingerprint=fingerprint(network, data, replace(options, loss=loss), dims=dims),
+        fingerprint=partial(fingerprint, network, data, replace(options, loss=loss), dims=dims),
     )
     epochs = train(network, task, options)
     # Linear networks are returned as a linear map.

@@ -46,7 +46,7 @@ def similarity_task(data: FitData, steps: int) -> TrainingTask:
         held_out=draw_texts(rows.held_out, 64, 1, seed=0),
         collator=StateCollator(data),
         evaluator=None,
-        fingerprint={"data": "tiny"},
+        fingerprint=lambda: {"data": "tiny"},
     )
 
 
@@ -136,7 +136,7 @@ def test_the_losses_of_sentence_transformers_work_unchanged() -> None:
             held_out=draw_pairs(pairs.held_out, documents, 16, steps=1, seed=0),
             collator=StateCollator(JUDGED),
             evaluator=HeldOutQueries(JUDGED, pairs.held_out, DIMS),
-            fingerprint={},
+            fingerprint=dict,
         )
         assert len(train(network, task, SHORT)) == 3
 

@@ -18,7 +18,7 @@ from probe.data import corpus as corpus_module
 from probe.data import records as parquet_records
 from probe.data import sampling
 from probe.data import texts as texts_module
-from probe.data.corpus import Corpus, scan_corpus
+from probe.data.corpus import Corpus, find_positions, read_named, scan_corpus
 from probe.data.dataset import Defects
 from probe.data.records import JsonLines, ParquetRows
 from probe.data.sampling import read_forward, select
@@ -266,3 +266,50 @@ def test_an_open_file_that_fails_is_opened_again(tmp_path: Path) -> None:
     records._file._file.close()
     records._file.close()
     assert list(forward.read(0, 1)) == [("a", "b")]
+
+
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Note the lines that are parsed from now on."""
+    lines: list[str] = []
+    parse = parquet_records.parse_json
+
+    def note(line: str, location: str) -> Any:
+        lines.append(location)
+        return parse(line, location)
+
+    monkeypatch.setattr(parquet_records, "parse_json", note)
+    return lines
+
+
+def test_documents_are_looked_up_in_their_blocks_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = load_dataset(str(folder)).documents
+    rows = dict(documents)
+    lines = parsed(monkeypatch)
+    names = {"d49", "d3", "d1", "missing"}
+    assert list(read_named(documents, names).items()) == [(name, (rows[name], "")) for name in ("d1", "d3", "d49")]
+    assert len(lines) == 8 + 2
+    lines.clear()
+    assert find_positions(documents, names) == {"d1": 1, "d3": 3, "d49": 49}
+    assert lines == []
+
+
+def test_another_process_looks_documents_up_by_reading_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = pickle.loads(pickle.dumps(load_dataset(str(folder)).documents))
+    lines = parsed(monkeypatch)
+    assert find_positions(documents, {"d3"}) == {"d3": 3}
+    assert len(lines) == COUNT
+
+
+def test_ids_with_one_key_are_told_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_module, "hash", len, raising=False)
+    documents = load_dataset(str(folder)).documents
+    assert find_positions(documents, {"d3", "d44"}) == {"d3": 3, "d44": 44}
+    assert find_positions(documents, {"d3", "d4"}) == {"d3": 3, "d4": 4}
+
+
+def test_a_changed_file_is_noticed_where_documents_are_looked_up(folder: Path) -> None:
+    documents = load_dataset(str(folder)).documents
+    text = (folder / "corpus.jsonl").read_text(encoding="utf-8")
+    (folder / "corpus.jsonl").write_text(text.replace("text 3 ", "task 3 "), encoding="utf-8")
+    with pytest.raises(DataError, match="changed"):
+        read_named(documents, {"d1"})

@@ -4,17 +4,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-long lint docs pages pictures bench clean
+# Processes that tests start would each compile the sources again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: demo test test-all test-long lint docs pages pictures bench clean
 
 demo: $(INSTALLED)
 	$(BIN)/probe layers --model minilm
 
-# Tests of tiny models are two at a time; those of a real one need both cores each.
+# What protects a change while one works on it.
 test: $(INSTALLED) lint
-	$(BIN)/python -m pytest -m "not real and not long" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not real and not long" -n 2 --dist loadfile
+
+# And processes, clusters, kills, browsers, examples of the documentation, and a real model, which needs both cores.
+test-all: test
+	$(BIN)/python -m pytest -m "slow and not real and not long" -n 2 --dist loadfile
 	$(BIN)/python -m pytest -m "real and not long"
 
-# What `make test` leaves out, for want of minutes.
+# What both leave out, for want of minutes.
 test-long: $(INSTALLED)
 	$(BIN)/python -m pytest -m long
 

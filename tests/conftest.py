@@ -10,8 +10,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import platformdirs
 import pytest
-from slow_files import pytest_collection_modifyitems  # noqa: F401
+from slow_files import pytest_collection_modifyitems, pytest_ignore_collect, pytest_itemcollected  # noqa: F401
 
 if TYPE_CHECKING:
     from drawn_pairs import DrawnPairs
@@ -26,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set what the hub's client and torch read once, when they are imported; keep out of the user's cache."""
     # By itself xdist begins with the files that have most tests, not with those that take longest.
     config.option.loadscopereorder = False
+    # A process of several inherits both.
+    own = os.environ.get("ENCODER_SURGERY_CACHE") or str(platformdirs.user_cache_path("encoder-surgery"))
+    os.environ.setdefault("ENCODER_SURGERY_USER_CACHE", own)
     os.environ["ENCODER_SURGERY_CACHE"] = tempfile.mkdtemp(prefix="encoder-surgery-tests-")
     os.environ["HF_HUB_OFFLINE"] = "1"
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from probe.errors import CallError, did_you_mean
 from probe.metrics.dataset_means import stratified_non_inferiority_p_values
-from probe.metrics.significance import Scores, non_inferiority_p_values
+from probe.metrics.non_inferiority import non_inferiority_p_values
+from probe.metrics.significance import Scores
 
 __all__ = ["CONDITIONS", "EVERY", "MEAN", "check_condition", "condition_p_values", "describe_condition"]
 

@@ -10,7 +10,7 @@ from adaptors.encoders.specs import rank
 from adaptors.slimming.goal import SlimGoal
 from probe.data.dataset import Dataset
 from probe.experiments.options import RunOptions
-from probe.metrics.significance import non_inferiority_p_values
+from probe.metrics.non_inferiority import non_inferiority_p_values
 from probe.results.leaderboard import Leaderboard, Row
 
 __all__ = ["FinalTest", "list_unmet", "take_test"]

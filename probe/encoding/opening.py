@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -16,10 +16,9 @@ from probe.encoding.reader import LayerReader
 from probe.encoding.tower_reader import TowerReader
 from probe.encoding.whole_reader import WholeReader, load_whole
 from probe.errors import CallError, wrong_type
-from probe.io.package_data import VECTOR_LIBRARIES, library_versions
 from probe.layers.hookpoint import OWN, ROUTES, TOKENS, split_fusion, split_spec
 from probe.metrics.similarity import OWN as OWN_SIMILARITY
-from probe.models.info import ModelFacts, ModelFiles, build_profile, find_files
+from probe.models.info import ModelFacts, ModelFiles, build_profile, find_files, known_facts
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_files, load_model
 from probe.models.options import LoadOptions
@@ -195,25 +194,11 @@ def _open_files(files: ModelFiles, store: Store | None) -> LayerReader:
     load: Callable[..., Any] = load_whole if files.layerless else load_files
     if store is None:
         return reader(load(files))
-    parts = _parts(files)
+    parts = files.describe()
     known = store.read_facts(parts)
     if known is not None:
         facts = TypeAdapter(ModelFacts).validate_python(known)
         return reader(build_profile(files, facts), load=partial(load, files, facts))
     model = load(files)
-    store.write_facts(parts, {field.name: getattr(model, field.name) for field in fields(ModelFacts)})
+    store.write_facts(parts, vars(known_facts(model)))
     return reader(model)
-
-
-def _parts(files: ModelFiles) -> dict[str, Any]:
-    """Return everything that determines the facts of a model, as plain values."""
-    return {
-        "facts": [field.name for field in fields(ModelFacts)],
-        "files": [files.weights_hash, files.config_hash, files.tokenizer_hash, files.files_hash],
-        # The location of its modules does not matter, and their content is covered by the files.
-        "config": {key: value for key, value in asdict(files.config).items() if key not in ("transformer", "modules")},
-        "max_tokens": files.options.max_tokens,
-        # Weights are loaded, checked and hashed in the dtype in which they are used.
-        "dtype": str(files.dtype),
-        "libraries": library_versions(VECTOR_LIBRARIES),
-    }

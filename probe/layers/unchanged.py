@@ -52,21 +52,23 @@ def _owners(model: nn.Module) -> Iterator[Any]:
 
 def _remember(owner: Any) -> dict[str, tuple[Any, Any]]:
     """Return all attributes of a module or config, with copies of those that can change in place."""
+    now = vars(owner)
     return {
         name: (value, value.copy() if isinstance(value, _CONTAINERS) else None)
-        for name, value in vars(owner).items()
-        if not _is_torchs(owner, name)
+        for name, value in ((name, now[name]) for name in _own_names(owner))
     }
 
 
-def _is_torchs(owner: Any, name: str) -> bool:
-    return isinstance(owner, nn.Module) and name in _TORCHS_OWN
+def _own_names(owner: Any) -> set[str]:
+    """Return the names of all attributes but those that torch keeps in every module."""
+    # A difference of sets, because this runs for every module of a model at every text of a check.
+    return vars(owner).keys() - _TORCHS_OWN if isinstance(owner, nn.Module) else set(vars(owner))
 
 
 def _restore(owner: Any, attributes: dict[str, tuple[Any, Any]]) -> bool:
     """Restore an object's attributes; return whether any had changed."""
     now = vars(owner)
-    new = [name for name in now if name not in attributes and not _is_torchs(owner, name)]
+    new = _own_names(owner) - attributes.keys()
     for name in new:
         del now[name]
     changed = bool(new)

@@ -21,6 +21,7 @@ __all__ = [
     "count_fewest",
     "judge",
     "likelihood_p_values",
+    "non_inferiority_p_values",
 ]
 
 PASSED, NOT_SHOWN, WORSE, NOT_TESTED = "passed", "not shown", "worse", "not tested"
@@ -128,12 +129,36 @@ def judge(candidates: Scores, baselines: Scores, goal: GateGoal, *, seed: int) -
         reason = _describe_few(candidates.shape[1], FEWEST_QUERIES)
         return [Judgement(NOT_TESTED, goal.size(float(full.sum())), reason=reason) for full in baselines]
     kept = candidates - baselines + goal.allow(baselines)
-    freedom = np.minimum((candidates != baselines).sum(axis=1) + 1, candidates.shape[1] - 1)
+    freedom = _count_freedom(candidates, baselines)
     tested = zip(_larger(kept, freedom, seed), _larger(-kept, freedom, seed), strict=True)
     return [
         _judge(row, full, goal, freedom=int(degrees), p_values=p_values)
         for row, full, degrees, p_values in zip(kept, baselines, freedom, tested, strict=True)
     ]
+
+
+def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *, seed: int) -> list[float]:
+    """Return one-sided p-values against being worse by a margin or more.
+
+    The null hypothesis is that an encoder's mean is lower than the baseline's by at least `margin`. The p-value is the
+    larger one of the two tests of `judge`.
+
+    Args:
+        scores: One row per encoder, one value per query `(R, Q)`, at least two queries.
+        baseline: Values of the baseline for the same queries `(Q,)`.
+        margin: Non-inferiority margin, above 0.
+        seed: Random seed of the randomisation test, the same for every row.
+
+    Returns:
+        The p-value per row, at least 1 / (RESAMPLES + 1).
+    """
+    return _larger(scores - baseline + margin, _count_freedom(scores, baseline), seed)
+
+
+def _count_freedom(scores: Scores, baselines: Scores) -> NDArray[np.int64]:
+    """Return the degrees of freedom per row: the queries that differ and one more (see `likelihood_p_values`)."""
+    freedom: NDArray[np.int64] = np.minimum((scores != baselines).sum(axis=1) + 1, scores.shape[1] - 1)
+    return freedom
 
 
 def _judge(kept: Scores, full: Scores, goal: GateGoal, *, freedom: int, p_values: tuple[float, float]) -> Judgement:

@@ -11,7 +11,6 @@ __all__ = [
     "bootstrap_intervals",
     "flip_signs",
     "holm",
-    "non_inferiority_p_values",
     "paired_p_values",
     "percentile_intervals",
     "resamples",
@@ -100,24 +99,6 @@ def paired_p_values(scores: Scores, baseline: Scores, seed: int) -> list[float |
     if scores.shape[1] < 2:
         return [None] * len(scores)
     return [*flip_signs(scores - baseline, np.abs, seed)]
-
-
-def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *, seed: int) -> list[float]:
-    """Return one-sided p-values of paired randomisation tests against being worse by a margin or more.
-
-    The null hypothesis is that an encoder's mean is lower than the baseline's by at least `margin`; the signs of the
-    per-query differences plus the margin are flipped at random.
-
-    Args:
-        scores: One row per encoder, one value per query `(R, Q)`.
-        baseline: Values of the baseline for the same queries `(Q,)`.
-        margin: Non-inferiority margin, above 0.
-        seed: Random seed of the flips, the same for every row.
-
-    Returns:
-        The p-value per row, at least 1 / (RESAMPLES + 1).
-    """
-    return flip_signs(scores - baseline + margin, np.positive, seed)
 
 
 def flip_signs(differences: Scores, statistic: Callable[[Scores], Scores], seed: int) -> list[float]:

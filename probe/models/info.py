@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +12,7 @@ from probe.data.training_record import Learned, read_learned
 from probe.errors import CallError, ModelError, check_type
 from probe.io.model_files import Route, file_set, read_routes
 from probe.io.model_kinds import LAYERLESS, kind_of
+from probe.io.package_data import VECTOR_LIBRARIES, library_versions
 from probe.layers.hookpoint import OWN, TOWERS, split_name, split_route, split_tower
 from probe.layers.padding import Batching
 from probe.models.catalog import find_entry
@@ -31,6 +33,7 @@ __all__ = [
     "check_tower",
     "find_files",
     "find_towers",
+    "known_facts",
 ]
 
 # Maximum length of a model without a limit.
@@ -89,6 +92,19 @@ class ModelFiles(_ModelIdentity):
     config: ModelConfig
     layerless: str = ""
     routed: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything that determines the facts of the model, as plain values."""
+        return {
+            "facts": [field.name for field in fields(ModelFacts)],
+            "files": [self.weights_hash, self.config_hash, self.tokenizer_hash, self.files_hash],
+            # The location of its modules does not matter, and their content is covered by the files.
+            "config": {k: value for k, value in asdict(self.config).items() if k not in ("transformer", "modules")},
+            "max_tokens": self.options.max_tokens,
+            # Weights are loaded, checked and hashed in the dtype in which they are used.
+            "dtype": str(self.dtype),
+            "libraries": library_versions(VECTOR_LIBRARIES),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +192,11 @@ def build_profile(files: ModelFiles, facts: ModelFacts) -> ModelProfile:
         document_prompt=files.config.document_prompt,
         similarity=files.config.similarity,
     )
+
+
+def known_facts(profile: ModelProfile) -> ModelFacts:
+    """Return the facts of a profile that were found by loading the model."""
+    return ModelFacts(**{field.name: getattr(profile, field.name) for field in fields(ModelFacts)})
 
 
 def find_files(name: str, options: LoadOptions) -> ModelFiles:

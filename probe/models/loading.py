@@ -1,5 +1,6 @@
 """Loading of an encoder: weights, tokenizer, layer stack and everything else that determines its vectors."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ from probe.errors import ModelError
 from probe.layers.full_precision import full_precision
 from probe.layers.layer_stack import find_layers
 from probe.models.in_memory import read_sentence_transformer
-from probe.models.info import ModelFacts, ModelFiles, find_files
+from probe.models.info import ModelFacts, ModelFiles, find_files, known_facts
 from probe.models.loaded import LoadedModel, assemble, refuse_missing
 from probe.models.options import LoadOptions
 from probe.models.tower_loading import load_tower
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 __all__ = ["load_files", "load_model"]
+
+# Of every folder that this process loaded, by all that they follow from: checking them takes longer than loading.
+_FACTS: dict[str, ModelFacts] = {}
 
 
 def load_model(model: "str | Path | SentenceTransformer", options: LoadOptions | None = None) -> LoadedModel:
@@ -70,7 +74,9 @@ def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedMode
     with full_precision(first.auto_model):
         stack = find_layers(first.auto_model)
     refuse_missing(name, [tensor for tensor in missing if stack.needs(tensor)])
-    model = assemble(files, pipeline, stack, facts=facts)
+    key = json.dumps([files.describe(), str(files.options), files.source.refusal], default=str)
+    model = assemble(files, pipeline, stack, facts=facts or _FACTS.get(key))
+    _FACTS[key] = known_facts(model)
     # Buffers, too, and what transformers keeps in float32: a cast in every product, as by autocast, takes more traffic.
     first.auto_model.to(files.device, files.dtype)
     for module in list(pipeline)[1:]:

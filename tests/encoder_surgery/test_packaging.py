@@ -77,7 +77,7 @@ def test_classifiers_name_the_pythons_that_are_tested() -> None:
 def test_the_workflow_runs_the_two_commands_of_the_readme() -> None:
     workflow = read_yaml(".github/workflows/test.yml")
     (job,) = workflow["jobs"].values()
-    assert [step["run"] for step in job["steps"] if "run" in step] == ["make demo", "make test"]
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make demo", "make test-all"]
     assert workflow["concurrency"]["cancel-in-progress"] is True
     assert [step["with"]["cache"] for step in job["steps"] if "setup-python" in step.get("uses", "")] == ["pip"]
 

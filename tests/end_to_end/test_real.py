@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from real_states import DATA, FLOAT32, NDCG, REAL, Spied, rank_minilm
+from real_states import FLOAT32, NDCG, REAL, Spied, find_archive, rank_minilm
 from sentence_transformers import SentenceTransformer
 
 from adaptors.encoders.specs import resolve_specs
@@ -40,7 +40,7 @@ def scifact(spied: Spied) -> Leaderboard:
 
 def score_exactly(spied: Spied, limit: int | None = None) -> dict[str, float]:
     """Return nDCG@10 per encoder of the states before rounding, on the whole data set or a part of it."""
-    whole, part = (load_dataset(str(DATA / "scifact.zip"), limit=size) for size in (None, limit))
+    whole, part = (load_dataset(find_archive("scifact"), limit=size) for size in (None, limit))
     kept = [name for name, _ in part.documents]
     places = {name: row for row, (name, _) in enumerate(whole.documents)}
     rows = [places[name] for name in kept]
@@ -96,10 +96,7 @@ def take_queries(whole: Dataset, count: int) -> Dataset:
 
 
 def test_the_row_of_a_layer_of_the_truncated_encoder_and_of_the_saved_cut_are_equal(tmp_path: Path) -> None:
-    archive = DATA / "scifact.zip"
-    if not archive.exists():
-        pytest.skip(f"{archive} is missing: put BEIR's scifact.zip there to check a real cut")
-    data = take_queries(load_dataset(str(archive)), 40)
+    data = take_queries(load_dataset(find_archive("scifact")), 40)
     model = load_model("minilm", FLOAT32)
     folder = save(cut(model, 5), tmp_path / "cut")
     resolved = resolve_specs(["minilm@5:mean", str(folder)], FLOAT32)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from real_states import DATA, FLOAT32, NDCG, REAL, Spied
+from real_states import FLOAT32, NDCG, REAL, Spied, find_archive
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -19,7 +19,6 @@ from probe.metrics.vectors import unit
 from probe.models.loading import load_model
 from probe.sources.loading import load_dataset
 
-SCIFACT = str(DATA / "scifact.zip")
 pytestmark = REAL
 NOTHING = torch.empty(0, 3, dtype=torch.long)
 
@@ -32,7 +31,7 @@ def join(states: list[Tensor]) -> Tensor:
 def asked() -> list[Tensor]:
     """Training queries `(809, 384)` per layer, rounded nowhere."""
     reader = LayerReader(load_model("minilm", FLOAT32))
-    texts = load_dataset(SCIFACT, "train").queries.texts
+    texts = load_dataset(find_archive("scifact"), "train").queries.texts
     states = reader.run(reader.prepare(texts, ""), [(layer, "mean") for layer in range(7)])
     return [torch.from_numpy(states.vectors[layer, "mean"]) for layer in range(7)]
 
@@ -41,7 +40,9 @@ def states_of(spied: Spied, asked: list[Tensor], layers: range, labelled: bool =
     documents = [torch.from_numpy(states) for states in spied.documents]
     pairs, labels = NOTHING, "none"
     if labelled:
-        texts = FitTexts(load_dataset(SCIFACT), load_dataset(SCIFACT, "train"), labels=True)
+        texts = FitTexts(
+            load_dataset(find_archive("scifact")), load_dataset(find_archive("scifact"), "train"), labels=True
+        )
         pairs, labels, _ = _positives(_Stack.of((texts,)))
     return FitData(
         documents=join([documents[layer] for layer in layers]),
@@ -57,7 +58,7 @@ def states_of(spied: Spied, asked: list[Tensor], layers: range, labelled: bool =
 @torch.no_grad()
 def score(spied: Spied, layers: range, module: nn.Module, dim: int = 384) -> float:
     """nDCG@10 of the test queries."""
-    data = load_dataset(SCIFACT)
+    data = load_dataset(find_archive("scifact"))
     top = TopK(data.queries.ids, 10, data.dropped)
     sides = [
         module(join([torch.from_numpy(states[layer]) for layer in layers]))[:, :dim].contiguous().numpy()

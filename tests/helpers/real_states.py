@@ -1,6 +1,7 @@
 """A real model on a real data set, encoded once for all tests."""
 
 import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +20,9 @@ from probe.results.leaderboard import Leaderboard
 from probe.sources.loading import load_dataset
 from probe.store.chunk_file import quantize
 
-__all__ = ["DATA", "FLOAT32", "NDCG", "REAL", "Spied", "rank_minilm", "read_scifact"]
+__all__ = ["FLOAT32", "NDCG", "REAL", "Spied", "find_archive", "rank_minilm", "read_scifact"]
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
+_SHARED = Path(__file__).parents[3] / "shared" / "data"
 NDCG = Metric("ndcg", 10)
 FLOAT32 = LoadOptions(dtype="float32", device="cpu")
 REAL = [
@@ -32,12 +33,20 @@ REAL = [
 ]
 
 
+def find_archive(name: str) -> str:
+    """Return the zip of a BEIR data set that was downloaded before, or skip the test and say how to get it."""
+    cached = Path(os.environ["ENCODER_SURGERY_USER_CACHE"]) / "beir"
+    archives = [folder / f"{name}.zip" for folder in (_SHARED, cached)]
+    for archive in archives:
+        if archive.exists():
+            return str(archive)
+    pytest.skip(f"{name} is missing: `probe data show {name}` downloads it, or put {name}.zip into {_SHARED}")
+
+
 def rank_minilm(name: str, dtype: str, limit: int | None = None, bm25: bool = False) -> Leaderboard:
-    archive = DATA / f"{name}.zip"
-    if not archive.exists():
-        pytest.skip(f"{archive} is missing: put BEIR's {name}.zip there to check the published numbers")
+    data = load_dataset(find_archive(name), limit=limit)
     reader = LayerReader(load_model("minilm", LoadOptions(dtype=dtype)))
-    return rank_layers(reader, load_dataset(str(archive), limit=limit), options=RunOptions(bm25=bm25))
+    return rank_layers(reader, data, options=RunOptions(bm25=bm25))
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,56 @@
-"""Slow files are begun first, so that all processes of a test run end together."""
+"""The files that `make test` leaves to `make test-all`, and does not even import."""
 
 from pathlib import Path
 
 import pytest
 
-__all__ = ["SLOW_FILES", "pytest_collection_modifyitems"]
+__all__ = ["REAL_FILES", "SLOW_FILES", "pytest_collection_modifyitems", "pytest_ignore_collect", "pytest_itemcollected"]
 
 _TESTS = Path(__file__).parents[1]
 
-# The files that take longest, longest first: begun first, they leave small ones to fill the end of every process.
-# Between those that start processes of their own is one that does not, so that they do not meet.
+# Processes of their own, clusters, kills, browsers and every example of the documentation, longest first: begun first,
+# they leave small files to fill the end.
 SLOW_FILES = (
     "end_to_end/test_examples.py",
     "end_to_end/test_processes.py",
-    "end_to_end/test_ray_kill.py",
-    "encoder_surgery/adaptors_commands/test_fit.py",
     "probe/scale/test_engine.py",
+    "end_to_end/test_ray_kill.py",
     "probe/report/test_browser.py",
-    "adaptors/encoders/test_folder.py",
-    "encoder_surgery/surgery_commands/test_commands.py",
-    "probe/plots/test_plots.py",
-    "adaptors/healing/test_heal.py",
-    "adaptors/finetuning/test_resume.py",
-    "encoder_surgery/adaptors_commands/test_tune.py",
-    "surgery/cutting/test_cut.py",
+    "end_to_end/test_fresh_process.py",
     "end_to_end/test_kill.py",
     "end_to_end/test_kill_save.py",
-    "end_to_end/test_fresh_process.py",
-    "adaptors/finetuning/test_saved.py",
+    "adaptors/finetuning/test_resume.py",
+    "adaptors/finetuning/test_tuned_towers.py",
     "encoder_surgery/shell/test_engine.py",
-    "encoder_surgery/surgery_commands/test_fuse.py",
-    "adaptors/healing/test_log.py",
-    "probe/evaluation/test_asymmetric.py",
-    "adaptors/healing/test_start.py",
-    "adaptors/fitting/test_distil.py",
-    "adaptors/finetuning/test_tune.py",
+    "end_to_end/test_runtimes.py",
+    "end_to_end/test_mteb.py",
     "end_to_end/test_docs.py",
 )
+# A real model on a real data set.
+REAL_FILES = ("end_to_end/test_real.py", "end_to_end/test_real_adaptors.py")
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(_TESTS).as_posix() if path.is_relative_to(_TESTS) else ""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out a file that the marks asked for leave out, because importing all of them takes half a minute."""
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
+        return None
+    marks = {"slow": _name(collection_path) in SLOW_FILES, "real": _name(collection_path) in REAL_FILES}
+    wanted = [eval(config.option.markexpr or "True", {}, {**marks, "long": long}) for long in (False, True)]
+    return None if any(wanted) else True
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark the tests of the slow files."""
+    if _name(item.path) in SLOW_FILES:
+        item.add_marker("slow")
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the slow files first, in whatever order the tests came; the tests of a file stay as they are."""
     order = {name: number for number, name in enumerate(SLOW_FILES)}
-    items.sort(key=lambda item: order.get(item.path.relative_to(_TESTS).as_posix(), len(SLOW_FILES)))
+    items.sort(key=lambda item: order.get(_name(item.path), len(SLOW_FILES)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gate_cases import draw_scores
 from tiny_data import make_dataset
 from typer.testing import CliRunner
 
@@ -20,8 +21,8 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.records import AdaptorFacts, Evaluation
 from probe.experiments.options import RunOptions
+from probe.metrics.non_inferiority import non_inferiority_p_values
 from probe.metrics.retrieval import Metric
-from probe.metrics.significance import non_inferiority_p_values
 from probe.models.loaded import LoadedModel
 
 NDCG = Metric("ndcg", 10)
@@ -47,6 +48,14 @@ def test_non_inferiority_at_the_margin_is_a_coin_toss() -> None:
     ]
     assert sum(p < 0.05 for p in p_values) <= 6
     assert 0.2 < np.mean(p_values) < 0.8
+
+
+def test_rare_and_whole_losses_at_the_margin_pass_no_more_often_than_stated() -> None:
+    scores, baselines = draw_scores("rare", 400, 200, loss=0.03)
+    tested = zip(scores, baselines, strict=True)
+    p_values = [non_inferiority_p_values(one[None], full, 0.03, seed=0)[0] for one, full in tested]
+    # Flipping signs alone calls 13 % of them as good.
+    assert sum(p < 0.05 for p in p_values) <= 30
 
 
 def test_queries_are_split_in_two_without_overlap(dataset: Dataset) -> None:

@@ -22,8 +22,8 @@ from probe.encoding.reader import LayerReader
 from probe.errors import CallError
 from probe.evaluation.records import Evaluation
 from probe.experiments.options import RunOptions
+from probe.metrics.non_inferiority import non_inferiority_p_values
 from probe.metrics.retrieval import Metric
-from probe.metrics.significance import non_inferiority_p_values
 from probe.models.loaded import LoadedModel
 from probe.models.options import LoadOptions
 from probe.sources.loading import load_dataset

@@ -18,7 +18,8 @@ from probe.metrics.dataset_means import (
     population_intervals,
     stratified_non_inferiority_p_values,
 )
-from probe.metrics.significance import holm, non_inferiority_p_values
+from probe.metrics.non_inferiority import non_inferiority_p_values
+from probe.metrics.significance import holm
 
 pytestmark = pytest.mark.long
 

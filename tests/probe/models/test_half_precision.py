@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from probe.encoding.opening import load_encoder
 from probe.errors import ModelError
 from probe.layers.full_precision import full_precision
-from probe.models import hashes, own_vectors, pipeline
+from probe.models import hashes, loading, own_vectors, pipeline
 from probe.models.hashes import hash_modules
 from probe.models.info import ModelFacts
 from probe.models.loaded import LoadedModel
@@ -30,6 +30,7 @@ HASHES = ("state_hashes", "head_hash", "settings_hash")
 
 
 def load(folder: Path, dtype: str = "bfloat16") -> LoadedModel:
+    loading._FACTS.clear()  # every load is checked
     return load_model(str(folder), LoadOptions(dtype=dtype, device="cpu"))
 
 

@@ -27,9 +27,11 @@ from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
 from probe.metrics.vectors import Embeddings
+from probe.models.info import known_facts
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
+from probe.models.own_vectors import find_own_vectors
 
 LIMIT = 24
 TEXTS = [*make_texts(12), "", "apple unknownword bird", "  acid\n air ", " ".join(WORDS[: LIMIT * 2]), "APPLE Bird"]
@@ -355,3 +357,25 @@ def test_whatever_changes_a_vector_changes_what_a_model_says_of_itself(
 def test_a_final_norm_is_noted(tiny_folder: Callable[[str], Path], family: str, noted: bool) -> None:
     notes = load(tiny_folder(family)).notes
     assert any("final norm" in note for note in notes) == noted
+
+
+def test_a_folder_is_checked_once_in_a_process_until_it_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def count(pipeline: Any, stack: Any, files: Any) -> Any:
+        checked.append(files.source.name)
+        return find_own_vectors(pipeline, stack, files)
+
+    monkeypatch.setattr("probe.models.loaded.find_own_vectors", count)
+    monkeypatch.setattr("probe.models.loading._FACTS", {})
+    folder = write_sentence_transformer(write_model(tmp_path / "bert", "bert"), "mean", {})
+    first, again = load(folder), load(folder)
+    assert known_facts(again) == known_facts(first)
+    assert len(checked) == 1
+    load(folder, max_tokens=LIMIT)
+    assert len(checked) == 2
+    change_json(folder / "1_Pooling" / "config.json", pooling_mode="cls")
+    assert load(folder).pooling == "cls"
+    assert len(checked) == 3

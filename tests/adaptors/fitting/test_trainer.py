@@ -141,6 +141,15 @@ def test_the_losses_of_sentence_transformers_work_unchanged() -> None:
         assert len(train(network, task, SHORT)) == 3
 
 
+def test_states_are_hashed_only_to_protect_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[object] = []
+    monkeypatch.setattr(training, "hash_tensors", lambda tensors: hashed.append(tensors) or "")
+    fit_network("linear", DATA, DIMS, options=SHORT)
+    assert hashed == []
+    fit_network("linear", DATA, DIMS, options=replace(SHORT, checkpoint_dir=tmp_path / "checkpoints"))
+    assert len(hashed) == 1
+
+
 class _Interrupted(Exception):
     """Stands for a process that is killed."""
 

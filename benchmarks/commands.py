@@ -29,9 +29,10 @@ def warm_run() -> Iterator[Comparison]:
             "warm probe layers": lambda: run_python("-c", command),
             "start-up alone (import torch, pytrec_eval)": lambda: run_python("-c", "import torch, pytrec_eval"),
         }
-        warm = compare("", alternatives, {}, rounds=5)
+        warm = compare("", alternatives, {}, rounds=5, peers=("start-up alone (import torch, pytrec_eval)",))
     words = "aim: at most 4 s for the warm run in all"
-    yield Comparison("run from the store", {**warm.amounts, "cold probe layers": cold.amounts["cold"]}, {}, words=words)
+    amounts = {**warm.amounts, "cold probe layers": cold.amounts["cold"]}
+    yield Comparison("run from the store", amounts, {}, words=words, peers=warm.peers)
 
 
 def streaming_memory() -> Iterator[Comparison]:

@@ -78,7 +78,7 @@ def arithmetic() -> Iterator[Comparison]:
     words = "the share of the matrix product's rate that is left end to end; aim ≥ 0.45. Attention is not counted"
     products, ours = done.amounts
     amounts = {products: [value * same_size for value in done.amounts[products]], ours: done.amounts[ours]}
-    yield Comparison(done.name, amounts, {}, words=words)
+    yield Comparison(done.name, amounts, {}, words=words, more_is_better=True)
 
 
 def whole_command() -> Iterator[Comparison]:

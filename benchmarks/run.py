@@ -1,18 +1,15 @@
-"""Run benchmarks, print the ratios and write them as JSON: `python -m benchmarks.run [--only NAME,...] [FILE.json]`."""
+"""Run benchmarks, print the ratios and keep them: `python -m benchmarks.run [--only NAME,...] [FILE.json]`."""
 
 import argparse
-import json
 import logging
 import os
-import platform
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from benchmarks import commands, cuts, engine, retrieval, runtimes, smaller, workers
 from benchmarks.inputs import Skipped
+from benchmarks.kept import KeptFile, machine_kind, measured_here
 from benchmarks.timing import Comparison
 
 BENCHMARKS = {
@@ -36,21 +33,39 @@ BENCHMARKS = {
 
 
 def main() -> None:
-    """Run, print, save."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, help="where the JSON goes")
-    parser.add_argument("--only", default=",".join(BENCHMARKS), help="some of: %(default)s")
-    arguments = parser.parse_args()
-    logging.disable(logging.WARNING)
-    os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1", OMP_WAIT_POLICY="PASSIVE")
-    results: list[Comparison] = []
-    for name in arguments.only.split(","):
+    """Run, print, keep."""
+    names, file = parse(__doc__ or "", None)
+    for name in names:
         try:
-            results += print_results(name)
+            new = [measured_here(name, comparison) for comparison in print_results(name)]
         except Skipped as reason:
             sys.stdout.write(f"SKIPPED {name}: {reason}\n")
-        if arguments.file:
-            arguments.file.write_text(json.dumps(report(results), indent=1) + "\n")
+            continue
+        if file is not None:
+            file.replace(machine_kind(), name, new)
+
+
+def parse(about: str, file: Path | None) -> tuple[list[str], Any]:
+    """Return the names of the benchmarks to run and the file of kept results, after a quiet set-up.
+
+    Args:
+        about: Docstring of the program.
+        file: The file if none is given; None: no file is needed.
+    """
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("file", nargs="?", type=Path, default=file, help="file of the kept results")
+    parser.add_argument("--only", default=",".join(BENCHMARKS), help="some of: %(default)s")
+    arguments = parser.parse_args()
+    names = list(dict.fromkeys(arguments.only.split(",")))
+    unknown = [name for name in names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"unknown benchmark '{unknown[0]}': expected some of {', '.join(BENCHMARKS)}")
+    logging.disable(logging.WARNING)
+    os.environ.update(TRANSFORMERS_VERBOSITY="error", HF_HUB_DISABLE_PROGRESS_BARS="1", OMP_WAIT_POLICY="PASSIVE")
+    try:
+        return names, KeptFile(arguments.file) if arguments.file else None
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def print_results(name: str) -> list[Comparison]:
@@ -59,32 +74,6 @@ def print_results(name: str) -> list[Comparison]:
     sys.stdout.write("\n".join(line for result in results for line in result.lines()) + "\n")
     sys.stdout.flush()
     return results
-
-
-def report(results: list[Comparison]) -> dict[str, object]:
-    """Return the results as plain values, with the machine they were measured on."""
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {
-            "processor": _processor(),
-            "threads": torch.get_num_threads(),
-            "capability": torch.backends.cpu.get_cpu_capability(),
-            "accelerator": str(torch.accelerator.current_accelerator()),
-            "torch": torch.__version__,
-        },
-        "results": [
-            {"name": r.name, "ratios": r.ratios(), "targets": r.targets, r.unit: r.amounts, "words": r.words}
-            for r in results
-        ],
-    }
-
-
-def _processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    wanted = [
-        line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "cpu family", "model\t"))
-    ]
-    return " ".join(dict.fromkeys(wanted)) or platform.processor()
 
 
 if __name__ == "__main__":

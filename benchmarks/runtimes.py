@@ -89,9 +89,11 @@ def _compare(name: str, folder: Path, file: Path) -> Iterator[Comparison]:
     rates = ", ".join(f"{label} {speed.docs_per_second:,.0f}" for label, speed in speeds.items())
     words = f"largest difference to torch: onnx {apart['onnx']:.0e}, openvino {apart['openvino']:.0e}"
     times = {label: list(speed.query_seconds) for label, speed in speeds.items()}
-    yield Comparison(f"runtimes, {name}, one query", times, {}, words=words)
+    peers = tuple(encoders)
+    yield Comparison(f"runtimes, {name}, one query", times, {}, words=words, peers=peers)
     times = {label: list(speed.document_seconds) for label, speed in speeds.items()}
-    yield Comparison(f"runtimes, {name}, {DOCUMENTS} documents", times, {}, words=f"documents per second: {rates}")
+    words = f"documents per second: {rates}"
+    yield Comparison(f"runtimes, {name}, {DOCUMENTS} documents", times, {}, words=words, peers=peers)
 
 
 def _read_page() -> dict[str, Any]:

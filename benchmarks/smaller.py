@@ -77,7 +77,9 @@ def _distill(dimensions: int | str) -> Any:
 def _compare_scores(name: str, encoders: dict[str, Any], words: str) -> Comparison:
     board = adaptors.rank(encoders, dataset_name(), options=RunOptions(load=EXACT))
     scores = {row.encoder.partition("@")[0]: row.scores["ndcg@10"] for row in board.rows}
-    return Comparison(name, {label: [scores[label]] for label in encoders}, {}, unit="nDCG@10", words=words)
+    amounts = {label: [scores[label]] for label in encoders}
+    peers = tuple(label for label in encoders if label.startswith("model2vec"))
+    return Comparison(name, amounts, {}, unit="nDCG@10", words=words, peers=peers, more_is_better=True)
 
 
 def _compare_speeds(name: str, folders: dict[str, Path]) -> Iterator[Comparison]:

@@ -20,6 +20,8 @@ class Comparison:
         targets: Greatest ratio aimed at, per alternative, where there is an aim.
         unit: Of the amounts.
         words: What else is worth knowing.
+        peers: Alternatives whose ratio depends on other programs alone: shown, and not guarded.
+        more_is_better: Whether greater ratios are better.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Comparison:
     targets: dict[str, float]
     unit: str = "s"
     words: str = ""
+    peers: tuple[str, ...] = ()
+    more_is_better: bool = False
 
     def medians(self) -> dict[str, float]:
         """Return the median amount per alternative."""
@@ -36,6 +40,15 @@ class Comparison:
         """Return every other alternative's median divided by the last one's."""
         *ours, (_, reference) = self.medians().items()
         return {label: value / reference for label, value in ours}
+
+    def ranges(self) -> dict[str, float]:
+        """Return how far the ratios of single rounds lie apart; 0 for a single round.
+
+        A round is compared with the same round of the last alternative, in which the machine was equally busy; with the
+        last one's median if they had different numbers of rounds.
+        """
+        *ours, (_, reference) = self.amounts.items()
+        return {label: _range(values, reference) for label, values in ours}
 
     def lines(self) -> list[str]:
         """Return what is printed: a line per ratio, with the amounts behind it."""
@@ -52,12 +65,19 @@ class Comparison:
         return f"≤ {self.targets[label]:.2f}" if label in self.targets else ""
 
 
+def _range(values: list[float], reference: list[float]) -> float:
+    paired = reference if len(reference) == len(values) else [statistics.median(reference)] * len(values)
+    ratios = [value / other for value, other in zip(values, paired, strict=True)]
+    return max(ratios) - min(ratios)
+
+
 def compare(
     name: str,
     alternatives: Mapping[str, Callable[[], object]],
     targets: Mapping[str, float],
     rounds: int = 3,
     words: str = "",
+    peers: tuple[str, ...] = (),
 ) -> Comparison:
     """Run all alternatives in turn, `rounds` times; whoever needs a warm-up has had it."""
     seconds: dict[str, list[float]] = {label: [] for label in alternatives}
@@ -66,7 +86,7 @@ def compare(
             began = time.perf_counter()
             action()
             seconds[label].append(time.perf_counter() - began)
-    return Comparison(name, seconds, dict(targets), words=words)
+    return Comparison(name, seconds, dict(targets), words=words, peers=peers)
 
 
 def run_python(*arguments: str) -> None:

@@ -48,7 +48,9 @@ class Split:
 
 
 def split_texts(data: FitData, seed: int) -> Split:
-    """Hold out a tenth of the documents (at least two) and a tenth of the queries.
+    """Hold out a tenth of the documents (at least two) and a tenth of the queries, but no more than are looked at.
+
+    Held-out documents are not trained on, and the corpus is what is searched in the end: each costs a little.
 
     Raises:
         CallError: There are too few documents.
@@ -61,7 +63,7 @@ def split_texts(data: FitData, seed: int) -> Split:
     # A single held-out document has no other to be compared with, so its loss would never improve.
     for first, count, least in ((0, documents, 2), (documents, queries, 1)):
         rows = first + torch.randperm(count, generator=rng)
-        few = max(least, round(count * _HELD_OUT)) if count > least else 0
+        few = min(_ANCHORS // 2, max(least, round(count * _HELD_OUT))) if count > least else 0
         train.append(rows[few:])
         held_out.append(rows[:few])
     return Split(torch.cat(train), torch.cat(held_out))

@@ -20,8 +20,9 @@ __all__ = [
     "pick_penalty",
     "principal_axes",
     "second_moments",
+    "shrink_spectrum",
+    "spectral_axes",
     "whiten_targets",
-    "whitening_scales",
 ]
 
 # Ridge penalties tried, relative to the mean eigenvalue.
@@ -29,7 +30,7 @@ _PENALTIES = np.logspace(-8, 2, 41)
 # Chosen on training queries of two data sets.
 _POWER = 0.15
 _QUERY_SHARE = 0.25
-# Eigenvalues below this share of the largest are rounding errors: their axes are not scaled up further.
+# Eigenvalues below this share of the largest are rounding errors.
 _NOISE = 1e-7
 # If all states are equal, any positive penalty gives the mean.
 _TINY = 1e-30
@@ -54,6 +55,8 @@ def fit_spectral(data: FitData, dim: int, power: float = _POWER) -> Projection:
     The axes are those of documents and queries together. Queries, if there are any, have a quarter of the weight;
     otherwise the directions that separate them would be dominated by the documents.
 
+    Eigenvalues are shrunk first, see `shrink_spectrum`: on few texts the scales tend to those of `pca`.
+
     Args:
         data: States to fit to.
         dim: Dimensions to keep.
@@ -62,21 +65,46 @@ def fit_spectral(data: FitData, dim: int, power: float = _POWER) -> Projection:
     Returns:
         The projection.
     """
-    values, axes = principal_axes(mixed_moments(data))
-    return Projection.of((axes * whitening_scales(values, power))[:, :dim])
+    axes, scales = spectral_axes(data, power)
+    return Projection.of((axes * scales)[:, :dim])
 
 
 def whiten_targets(data: FitData) -> FitData:
     """Replace the targets by their full-width `spectral` map, the teacher of the ranking loss."""
     documents = len(data.documents)
     finals = replace(data, documents=data.targets[:documents], queries=data.targets[documents:])
-    values, axes = principal_axes(mixed_moments(finals))
-    return replace(data, targets=data.targets @ (axes * whitening_scales(values)))
+    axes, scales = spectral_axes(finals)
+    return replace(data, targets=data.targets @ (axes * scales))
 
 
-def whitening_scales(values: Tensor, power: float = _POWER) -> Tensor:
-    """Return the scale of each axis, from eigenvalues in descending order."""
-    return (values.clamp(min=float(values[0]) * _NOISE) / values[0]) ** -power
+def spectral_axes(data: FitData, power: float = _POWER) -> tuple[Tensor, Tensor]:
+    """Return the principal axes `(D, D)` of documents and queries as columns, and the scale `(D,)` of each."""
+    values, axes = principal_axes(mixed_moments(data))
+    shrunk = shrink_spectrum(values, _effective_count(data))
+    return axes, (shrunk / shrunk[0]) ** -power
+
+
+def shrink_spectrum(values: Tensor, count: float) -> Tensor:
+    """Raise eigenvalues by the mean squared length of a text over the number of texts.
+
+    That is what one text of that length adds to the spectrum, and the order of the sampling error of small eigenvalues:
+    E (S - M)^2 is at most tr(M) M / N for texts of equal length, so that eigenvalues below tr(M) / N are not known. An
+    axis that the sample does not support gets the scale of its neighbours; on many texts nothing changes. Adding a
+    multiple of the identity is the form of Ledoit and Wolf, Journal of Multivariate Analysis 2004.
+
+    Args:
+        values: Eigenvalues of second moments `(D,)`, largest first.
+        count: Number of texts.
+    """
+    return values + values.sum() / count
+
+
+def _effective_count(data: FitData) -> float:
+    """Return the number of texts of equal weight whose mean has the sampling error of `mixed_moments`."""
+    documents, queries = len(data.documents), len(data.queries)
+    if queries == 0:
+        return documents
+    return 1 / ((1 - _QUERY_SHARE) ** 2 / documents + _QUERY_SHARE**2 / queries)
 
 
 def mixed_moments(data: FitData) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from adaptors.fitting.batches import StateCollator, draw_rankings, split_texts
-from adaptors.fitting.closed_form import fit_lens, mixed_moments, principal_axes, whiten_targets, whitening_scales
+from adaptors.fitting.closed_form import fit_lens, spectral_axes, whiten_targets
+from adaptors.fitting.fallback import or_pca
 from adaptors.fitting.options import FitResult, TrainOptions
 from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
@@ -51,24 +52,31 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
     training minimizes the Kullback-Leibler divergence to the teacher, summed over prefixes (as in Matryoshka
     representation learning, Kusupati et al., NeurIPS 2022).
 
+    Spectra are shrunk where texts are few, so the teacher tends to the frozen encoder. The map of the epoch that ranks
+    held-out texts best is kept, which may be the start; PCA is returned if it ranks them better still.
+
     Args:
         data: States to fit to; their relevance labels are not used.
         dim: Dimensions to keep.
         options: How to train; the learning rate is doubled, and the loss is fixed.
 
     Returns:
-        The projection.
+        The projection; a note says if it is PCA.
 
     Raises:
         TrainingError: The training failed.
     """
     whitened = whiten_targets(data)
-    if data.is_final:
-        values, axes = principal_axes(mixed_moments(data))
+    return or_pca(_fit(whitened, dim, options, is_final=data.is_final), whitened, _prefixes(dim), seed=options.seed)
+
+
+def _fit(whitened: FitData, dim: int, options: TrainOptions, *, is_final: bool) -> FitResult:
+    if is_final:
+        axes, scales = spectral_axes(whitened)
         axes = axes[:, : round(dim * _AXES)]
-        network = _LinearMap(torch.diag(whitening_scales(values))[: axes.shape[1], :dim])
+        network = _LinearMap(torch.diag(scales)[: axes.shape[1], :dim])
         # Training on fewer axes is faster.
-        rotated = replace(whitened, documents=data.documents @ axes, queries=data.queries @ axes)
+        rotated = replace(whitened, documents=whitened.documents @ axes, queries=whitened.queries @ axes)
         epochs = _train(network, rotated, options)
         return FitResult(Projection.of(axes @ network.weight.detach()), epochs)
     lens = fit_lens(whitened, dim, bias=options.bias)
@@ -78,11 +86,10 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
 
 
 def _train(network: _LinearMap, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:
-    dim, documents = network.dim, len(data.documents)
+    documents = len(data.documents)
     batches, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, seed=options.seed)
-    prefixes = [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
     task = TrainingTask(
-        loss=lambda model: RankingDistillationLoss(model, prefixes),
+        loss=lambda model: RankingDistillationLoss(model, _prefixes(network.dim)),
         train=batches,
         held_out=held_out,
         collator=StateCollator(data),
@@ -90,3 +97,7 @@ def _train(network: _LinearMap, data: FitData, options: TrainOptions) -> tuple[E
         fingerprint=partial(fingerprint, network, data, options),
     )
     return train(network, task, replace(options, lr=options.lr * _RATE_FACTOR))
+
+
+def _prefixes(dim: int) -> list[int]:
+    return [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]

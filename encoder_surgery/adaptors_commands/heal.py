@@ -8,6 +8,7 @@ import typer
 
 from encoder_surgery.adaptors_commands.training_flags import Longest, OutFolder, TrainingOutput
 from encoder_surgery.shell.app import flag, friendly
+from encoder_surgery.shell.engine import ThreadsFlag
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.options import NoBias, Seed, StoreFlags, check_rate
 from encoder_surgery.shell.output import say
@@ -49,6 +50,7 @@ def heal(
     training: HealFlags,
     output: TrainingOutput,
     store: StoreFlags,
+    threads: ThreadsFlag,
 ) -> None:
     """Train a cut encoder to reproduce the full model's vectors, without labels, and save it; prints the folder.
 

@@ -18,6 +18,7 @@ from encoder_surgery.adaptors_commands.tune_flags import (
 )
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly, shared
+from encoder_surgery.shell.engine import ThreadsFlag
 from encoder_surgery.shell.idle import Idle, refuses
 from encoder_surgery.shell.output import say, show_epochs
 from encoder_surgery.shell.progress import working
@@ -56,6 +57,7 @@ def tune(
     weights: WeightFlags,
     negatives: NegativeFlags,
     output: TuneOutput,
+    threads: ThreadsFlag,
 ) -> None:
     """Fine-tune an encoder on labelled rows and save it; prints the folder.
 

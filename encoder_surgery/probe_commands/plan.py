@@ -11,7 +11,13 @@ __all__ = ["plan"]
 
 
 @friendly
-@refuses(Idle(("dtype", "device"), lambda values: values["tflops"] is not None, "with --tflops: nothing is measured"))
+@refuses(
+    Idle(
+        ("dtype", "device", "threads"),
+        lambda values: values["tflops"] is not None,
+        "with --tflops: nothing is measured",
+    )
+)
 def plan(
     model: option.Model = "minilm",
     *,

@@ -26,7 +26,9 @@ from encoder_surgery.shell.process import (
     end_pipes,
     is_pipe_closed,
     open_streams,
+    prepare_process,
     terminable,
+    with_threads,
 )
 from probe.errors import ProbeError, first_line
 from probe.io.files import as_refusal, reason
@@ -35,16 +37,6 @@ from probe.io.staging import scratch_files
 __all__ = ["advanced", "app", "flag", "friendly", "leave_to_first", "shared"]
 
 Command = Callable[..., None]
-
-# The libraries read these when they are imported.
-_ENVIRONMENT = {
-    # Spinning threads cost a third of the speed on an otherwise busy machine.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "TRANSFORMERS_VERBOSITY": "error",
-    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    "DATASETS_VERBOSITY": "error",
-}
 
 # Part of torch's message when the CPU is out of memory.
 _NO_MEMORY = "can't allocate memory"
@@ -135,12 +127,12 @@ def friendly(command: Command) -> Command:
     @functools.wraps(command)
     def run(*, debug: bool = False, quiet: bool = False, verbose: bool = False, **values: Any) -> None:
         """Run the command."""
-        _prepare_process(verbose)
+        prepare_process(verbose)
         set_verbosity(quiet=quiet, verbose=verbose)
         if not getattr(command, _SHARED, False):
             leave_to_first()
         try:
-            with _silence_others(), terminable(), scratch_files():
+            with _silence_others(), terminable(), with_threads(values.get("threads")), scratch_files():
                 check_names(values)
                 command(**_group_values(command, values))
             sys.stdout.flush()
@@ -213,14 +205,6 @@ def _group_values(command: Command, values: Mapping[str, Any]) -> dict[str, Any]
         is_group = is_dataclass(group)
         arguments[name] = group(**{one.name: values[one.name] for one in fields(group)}) if is_group else values[name]
     return arguments
-
-
-def _prepare_process(verbose: bool) -> None:
-    if verbose:  # the libraries report what they load
-        os.environ.update({"TRANSFORMERS_VERBOSITY": "info", "HF_HUB_VERBOSITY": "info"})
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    open_streams()
 
 
 def _explain(error: Exception) -> tuple[str, int]:

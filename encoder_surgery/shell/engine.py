@@ -1,10 +1,10 @@
-"""The engine that encodes the documents: this process, or workers of a Ray cluster."""
+"""What encodes the documents: threads of this process, or workers of a Ray cluster."""
 
 import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from encoder_surgery.shell.app import advanced, flag
@@ -17,9 +17,22 @@ if TYPE_CHECKING:
     from probe.evaluation.scan import Engine
     from probe.sources.several import LoadedDataset
 
-__all__ = ["EngineFlags"]
+__all__ = ["EngineFlags", "ThreadsFlag"]
 
 _LOCAL: Literal["local"] = "local"
+
+
+@dataclass(frozen=True)
+class ThreadsFlag:
+    """Threads that compute; set for every command before it runs."""
+
+    panel: ClassVar[str] = RUN_PANEL
+
+    _: KW_ONLY
+    threads: Annotated[
+        int | None,
+        flag("Compute threads; default: OMP_NUM_THREADS, or the processors of the container.", panel=RUN_PANEL),
+    ] = None
 
 
 @dataclass(frozen=True)

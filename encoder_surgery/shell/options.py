@@ -13,6 +13,7 @@ import typer
 from encoder_surgery.shell.app import advanced, flag
 from encoder_surgery.shell.completion import complete_datasets, complete_metrics, complete_models, complete_specs
 from encoder_surgery.shell.datasets import DATASET, DataFlags
+from encoder_surgery.shell.engine import ThreadsFlag
 from encoder_surgery.shell.given import parse_numbers
 from encoder_surgery.shell.output import command_line, say
 from encoder_surgery.shell.panels import MAIN_PANEL, RUN_PANEL
@@ -124,7 +125,7 @@ Steps = Annotated[int, flag("Maximum training steps of a network.", min=1, max=1
 
 
 @dataclass(frozen=True)
-class TrustFlag:
+class TrustFlag(ThreadsFlag):
     """Which files of a model are loaded, and how; base of the larger groups."""
 
     panel: ClassVar[str] = "Model"
@@ -146,7 +147,8 @@ class TrustFlag:
         """
         from probe.models.options import LoadOptions
 
-        return LoadOptions(**{**vars(self), "config": _parse_settings(self.config or ())}, **fixed)
+        given = {name: value for name, value in vars(self).items() if name != "threads"}
+        return LoadOptions(**{**given, "config": _parse_settings(self.config or ())}, **fixed)
 
 
 def _parse_settings(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -190,9 +192,7 @@ class TextFlags(DeviceFlags):
     """How a model encodes texts that are neither queries nor documents."""
 
     max_tokens: MaxTokens = None
-    document_prompt: Annotated[str | None, flag("Prompt prefix; default: the model's document prompt.", "--prompt")] = (
-        None
-    )
+    document_prompt: Annotated[str | None, flag("Prompt; default: the model's for documents.", "--prompt")] = None
     document_prompt_name: Annotated[str | None, advanced("Named prompt of the model.", "--prompt-name")] = None
 
 

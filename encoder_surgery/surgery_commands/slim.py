@@ -9,6 +9,7 @@ from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
 from encoder_surgery.shell.completion import complete_datasets
 from encoder_surgery.shell.datasets import DATASET, SampleFlags, say_sample
+from encoder_surgery.shell.engine import ThreadsFlag
 from encoder_surgery.shell.output import ResultFlags, check_file, command_line, say, write_text
 from encoder_surgery.shell.panels import MAIN_PANEL
 from encoder_surgery.shell.progress import working
@@ -79,6 +80,7 @@ def slim(
     out: Annotated[Path | None, flag(_OUT, "--out", "-o", panel=MAIN_PANEL)] = None,
     report: Annotated[Path | None, flag("Page with the search as a table and a picture (.html).")] = None,
     store: option.StoreFlags,
+    threads: ThreadsFlag,
     output: ResultFlags,
 ) -> None:
     """Find, train and test a smaller model that meets a goal, and save it; the exit code is 1 if none is shown to.

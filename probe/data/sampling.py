@@ -152,16 +152,19 @@ class _LastPart:
         return iter(self._documents)
 
     def read(self, start: int, count: int) -> Texts:
+        """Return up to `count` documents from number `start` on."""
         if self._read is None or self._read[0] != (start, count):
             self._read = (start, count), self._documents.read(start, count)
         return self._read[1]
 
     @property
     def text_hash(self) -> str:
+        """Return the sha256 of all ids and texts."""
         return self._documents.text_hash
 
     @property
     def equal_texts(self) -> EqualTexts:
+        """Return the documents whose text occurs more than once."""
         return self._documents.equal_texts
 
 

@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from probe.data.dataset import Dataset
 from probe.data.texts import Documents, Texts, chunks
-from probe.encoding.reader import LayerReader, PreparedTexts
+from probe.encoding.pipelining import ahead, behind
+from probe.encoding.reader import LayerReader, LayerStates, PreparedTexts
 from probe.layers.hookpoint import HEAD, OWN, POOLING_NAMES, LayerPooling
 from probe.metrics.vectors import Embeddings
 from probe.models.tokenization import Role
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 # Called with the step's name, the texts done since the last call, and the total; the part of the name after ': ' is
 # its changing status.
@@ -131,7 +131,7 @@ def read_states(
     """Yield the states of one side, chunk by chunk; only states missing from the store are computed.
 
     Vectors are rounded as in the store, even without a store, so results do not depend on whether vectors were cached.
-    While the model runs on one chunk, the next is read and tokenized.
+    While the model runs on one chunk, the next is read and tokenized, and the last is rounded and written.
 
     Args:
         reader: Reader of the model.
@@ -147,8 +147,10 @@ def read_states(
         _look_up(reader, shelf, NumberedTexts(number, texts), role=side.role, layer_poolings=layer_poolings)
         for number, texts in enumerate(chunks(side.texts, CHUNK))
     )
-    for work in _ahead(looked_up):
-        yield _complete(reader, shelf, work, report=lambda done: context.progress(side.name, done, len(side.texts)))
+    yield from behind(
+        _complete(reader, shelf, work, report=lambda done: context.progress(side.name, done, len(side.texts)))
+        for work in ahead(looked_up)
+    )
 
 
 def read_texts(
@@ -189,7 +191,7 @@ def read_chunk(
 ) -> ChunkStates:
     """Return the states of one chunk as in `read_states`: stored, or computed and then stored."""
     work = _look_up(reader, shelf, chunk, role=role, layer_poolings=layer_poolings)
-    return _complete(reader, shelf, work, report=lambda done: None)
+    return _complete(reader, shelf, work, report=lambda done: None)()
 
 
 def open_shelf(
@@ -263,13 +265,20 @@ def _look_up(
     return _Work(chunk, found, missing, prepared)
 
 
-def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, *, report: Callable[[int], None]) -> ChunkStates:
+def _complete(
+    reader: LayerReader, shelf: Shelf | None, work: _Work, *, report: Callable[[int], None]
+) -> Callable[[], ChunkStates]:
+    """Run the model on a chunk; the function returned rounds and stores its states, and needs no model."""
+    if work.prepared is None:
+        report(len(work.chunk.texts))
+        return partial(_finish, shelf, work, None)
+    return partial(_finish, shelf, work, reader.run(work.prepared, work.missing, report))
+
+
+def _finish(shelf: Shelf | None, work: _Work, states: LayerStates | None) -> ChunkStates:
     found, texts = work.found, work.chunk.texts
     tensors, seconds, truncated = dict(found.tensors), dict(found.seconds), found.truncated
-    if work.prepared is None:
-        report(len(texts))
-    else:
-        states = reader.run(work.prepared, work.missing, report)
+    if states is not None:
         new = {key: _stored(key, vectors) for key, vectors in states.vectors.items()}
         if shelf is not None:
             record = ChunkRecord(shelf.key, texts.text_hash, states.truncated, states.seconds, {})
@@ -283,16 +292,3 @@ def _complete(reader: LayerReader, shelf: Shelf | None, work: _Work, *, report: 
 def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:
     """Return pooled states in stored form; tokens and scores keep full precision."""
     return quantize(vectors) if layer_pooling[1] in (*POOLING_NAMES, HEAD, OWN) else keep_exact(vectors)
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yield the items, each computed in another thread while the previous one is in use."""
-    with ThreadPoolExecutor(1) as pool:
-        coming: Future[tuple[T] | None] = pool.submit(_next, items)
-        while (item := coming.result()) is not None:
-            coming = pool.submit(_next, items)
-            yield item[0]
-
-
-def _next(items: Iterator[T]) -> tuple[T] | None:
-    return next(((item,) for item in items), None)

@@ -13,6 +13,7 @@ from probe.encoding.encoders import HookpointEncoder
 from probe.encoding.hookpoints import for_similarity, select_hookpoints
 from probe.encoding.paired import PairedEncoder
 from probe.encoding.reader import LayerReader
+from probe.encoding.self_test import check_device
 from probe.encoding.tower_reader import TowerReader
 from probe.encoding.whole_reader import WholeReader, load_whole
 from probe.errors import CallError, wrong_type
@@ -191,7 +192,7 @@ def open_reader(name: str, options: LoadOptions | None = None, store: Store | No
 
 def _open_files(files: ModelFiles, store: Store | None) -> LayerReader:
     reader = WholeReader if files.layerless else TowerReader if files.tower else LayerReader
-    load: Callable[..., Any] = load_whole if files.layerless else load_files
+    load: Callable[..., Any] = partial(_load, load_whole if files.layerless else load_files, reader)
     if store is None:
         return reader(load(files))
     parts = files.describe()
@@ -202,3 +203,10 @@ def _open_files(files: ModelFiles, store: Store | None) -> LayerReader:
     model = load(files)
     store.write_facts(parts, vars(known_facts(model)))
     return reader(model)
+
+
+def _load(load: Callable[..., Any], reader: Callable[[Any], LayerReader], *given: Any) -> Any:
+    """Load a model, and compare its vectors with the CPU's if it is elsewhere."""
+    model = load(*given)
+    check_device(model, reader)
+    return model

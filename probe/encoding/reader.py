@@ -1,6 +1,6 @@
 """Reader of a model at many hookpoints in one pass over the texts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from probe.data.images import refuse_image_files
 from probe.encoding.token_states import Rows, TokenRows, VectorRows, unit_tokens
 from probe.errors import ModelError
 from probe.layers.capture import Capture
+from probe.layers.device_queue import HostQueue, queue_of
 from probe.layers.hookpoint import OWN, TOKENS, LayerPooling
 from probe.layers.pooling import POOLINGS, Pooling
 from probe.metrics.vectors import Embeddings
@@ -199,16 +200,29 @@ class LayerReader:
             ModelError: If a state is not finite.
         """
         rows = {key: self.rows_at(key, texts.count) for key in layer_poolings}
+        queue = queue_of(self.model.device)
         with self.capture(layer_poolings) as capture:
-            for batch in texts.batches:
-                with torch.inference_mode():
-                    states = self.run_batch(capture, batch.inputs(self.model.device), texts.task)
-                for key, state in states.items():
+            for batch, fetch in queue.delay(self._run_batches(capture, texts, queue)):
+                for key, state in fetch().items():
                     rows[key].take(batch, state)
                 on_batch(len(batch.rows))
         vectors = {key: gathered.join() for key, gathered in rows.items()}
         _refuse_infinite(vectors, self.model.source.name)
         return LayerStates(vectors, capture.seconds, texts.truncated)
+
+    def _run_batches(
+        self, capture: Capture, texts: PreparedTexts, queue: HostQueue
+    ) -> Iterator[tuple[Batch, Callable[[], dict[LayerPooling, Tensor]]]]:
+        """Yield every batch as soon as the device has its work, with a function that waits for its states."""
+        for batch in self.open_batches(texts.batches):
+            with torch.inference_mode():
+                states = self.run_batch(capture, batch.inputs(self.model.device), texts.task)
+                fetch = queue.fetch(states)
+            yield batch, fetch
+
+    def open_batches(self, batches: Sequence[Batch]) -> Iterable[Batch]:
+        """Return batches in memory."""
+        return batches
 
     def capture(self, layer_poolings: Sequence[LayerPooling]) -> Capture:
         """Return a capture of the model at layers and poolings, for any number of batches."""

@@ -1,6 +1,6 @@
 """Reader of one tower of a two-tower model at any layer, for texts or images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from probe.data.images import ImageFile, open_image
+from probe.encoding.pipelining import ahead
 from probe.encoding.reader import LayerReader, PreparedTexts
 from probe.errors import CallError
+from probe.layers.device_queue import queue_of
 from probe.layers.hookpoint import LayerPooling
 from probe.layers.pooling import Pooling
 from probe.models.tokenization import Role, as_role, plan_batches, tokenize
@@ -19,8 +21,28 @@ __all__ = ["TowerReader"]
 
 
 @dataclass(frozen=True)
+class _OpenImages:
+    """A batch of images in memory.
+
+    Attributes:
+        rows: Indices of the B images.
+        attention_mask: `(B, T)`, 1 everywhere.
+        pixels: What the processor makes of them, `(B, 3, H, W)`.
+    """
+
+    rows: list[int]
+    attention_mask: Tensor
+    pixels: Tensor
+
+    def inputs(self, device: torch.device) -> dict[str, Tensor]:
+        """Return the keyword arguments of a tower's forward, on its device."""
+        queue = queue_of(device)
+        return {"pixel_values": queue.send(self.pixels), "attention_mask": queue.send(self.attention_mask)}
+
+
+@dataclass(frozen=True)
 class _ImageBatch:
-    """A batch of images, opened only when it runs, because a whole chunk would not fit into memory.
+    """A batch of images, opened while the one before it runs, because a whole chunk would not fit into memory.
 
     Attributes:
         rows: Indices of the B images.
@@ -32,11 +54,11 @@ class _ImageBatch:
     images: tuple[ImageFile, ...]
     processor: Any
 
-    def inputs(self, device: torch.device) -> dict[str, Tensor]:
-        """Return the keyword arguments of a tower's forward, on its device."""
+    def open(self) -> _OpenImages:
+        """Read and process the images."""
         opened = [open_image(image) for image in self.images]
         pixels = self.processor(images=opened, return_tensors="pt")["pixel_values"]
-        return {"pixel_values": pixels.to(device), "attention_mask": self.attention_mask.to(device)}
+        return _OpenImages(self.rows, self.attention_mask, pixels)
 
 
 class TowerReader(LayerReader):
@@ -75,6 +97,12 @@ class TowerReader(LayerReader):
         if self.model.tower == "image":
             return self._line_up(texts)
         return self._prepare_texts(texts, as_role(role))
+
+    def open_batches(self, batches: Sequence[Any]) -> Iterable[Any]:
+        """Return batches in memory; images are opened in another thread while the batch before them runs."""
+        if self.model.tower != "image":
+            return batches
+        return ahead(batch.open() for batch in batches)
 
     def _line_up(self, texts: Sequence[str]) -> PreparedTexts:
         images = tuple(text for text in texts if isinstance(text, ImageFile))

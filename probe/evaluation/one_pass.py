@@ -20,6 +20,7 @@ from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import RunFusion
 from probe.evaluation.records import AdaptorFacts, Evaluation, StorageFacts
 from probe.evaluation.scan import Cost, Engine, Scan, points_of, read_points, scan_here
+from probe.evaluation.scorers import score_device
 from probe.evaluation.tower_pair import TowerPair
 from probe.evaluation.tracker import TopKTracker
 from probe.layers.hookpoint import TOKENS, Hookpoint
@@ -98,7 +99,8 @@ def sweep_fusions(
     """
     own = {name: reader.model.similarity for name, reader in readers.items()}
     depth = max(metric.cutoff for metric in metrics)
-    tracker = TopKTracker.over(dataset, encoders, depth, similarities=SimilarityChoice(similarity, own))
+    device = score_device(reader.model.device for reader in readers.values())
+    tracker = TopKTracker.over(dataset, encoders, depth, similarities=SimilarityChoice(similarity, own), device=device)
     models = {name: _Model(reader, f" ({name})" if len(readers) > 1 else "") for name, reader in readers.items()}
     _scan(tracker, models, dataset, context=context, engine=engine)
     costs = _Costs(models, len(dataset.documents), typical_tokens(dataset))

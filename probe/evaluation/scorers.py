@@ -1,15 +1,20 @@
 """Scorers of a streamed corpus: similarities of vectors, or scores of late interaction."""
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from probe.errors import CallError, ModelError
 from probe.metrics.geometry import SAMPLE, is_collapsed
-from probe.metrics.similarity import COSINE, compare
+from probe.metrics.similarity import COSINE, compare_tensors
 from probe.metrics.vectors import Embeddings
 
-__all__ = ["MaxSimScorer", "VectorScorer", "refuse_infinite"]
+__all__ = ["CPU", "MaxSimScorer", "VectorScorer", "refuse_infinite", "score_device"]
+
+CPU = torch.device("cpu")
 
 # Smaller differences of scores, relative to the largest, are due to rounding.
 _ROUNDING = 1e-6
@@ -35,13 +40,14 @@ class _Sample:
 class VectorScorer(_Sample):
     """Scorer of one encoder's vectors."""
 
-    def __init__(self, queries: Embeddings, name: str, similarity: str = COSINE) -> None:
+    def __init__(self, queries: Embeddings, name: str, similarity: str = COSINE, *, device: torch.device = CPU) -> None:
         """Create a scorer for query vectors.
 
         Args:
             queries: `(Q, D)`.
             name: Name of the encoder.
             similarity: One of `probe.metrics.similarity.SIMILARITIES`.
+            device: Where they are compared; it must have float64.
 
         Raises:
             ModelError: If a vector is not finite.
@@ -51,9 +57,15 @@ class VectorScorer(_Sample):
         self._queries = queries
         self._name = name
         self._similarity = similarity
+        self._device = device
 
-    def compare(self, documents: Embeddings) -> Embeddings:
-        """Return the similarities `(Q, C)` of the queries and C documents `(C, D)`.
+    @cached_property
+    def _asked(self) -> Tensor:
+        """The queries on the device; only once documents come, as another process may compare them."""
+        return torch.from_numpy(np.require(self._queries, requirements=["C", "W"])).to(self._device)
+
+    def compare(self, documents: Embeddings) -> Tensor:
+        """Return the similarities `(Q, C)` of the queries and C documents `(C, D)`, on the scorer's device.
 
         Raises:
             CallError: If their dimension differs from that of the queries.
@@ -65,7 +77,9 @@ class VectorScorer(_Sample):
                 "embed into the same space"
             )
         refuse_infinite(documents, self._name)
-        scores = compare(self._similarity, self._queries, documents)
+        scores = compare_tensors(
+            self._similarity, self._asked, torch.from_numpy(np.require(documents, requirements=["C", "W"]))
+        )
         refuse_infinite(scores, self._name)
         return scores
 
@@ -78,9 +92,9 @@ class VectorScorer(_Sample):
 class MaxSimScorer(_Sample):
     """Scorer of one encoder of token vectors: documents are given as scores. Its dimension is that of a token."""
 
-    def compare(self, documents: Embeddings) -> Embeddings:
+    def compare(self, documents: Embeddings) -> Tensor:
         """Return the scores `(Q, C)` of C documents given as `(C, Q)`."""
-        return np.ascontiguousarray(documents.T)
+        return torch.from_numpy(np.ascontiguousarray(documents.T))
 
     @cached_property
     def collapsed(self) -> bool:
@@ -89,11 +103,21 @@ class MaxSimScorer(_Sample):
         return len(sample) > 1 and bool((np.ptp(sample, axis=0) <= _ROUNDING * np.abs(sample).max(axis=0)).all())
 
 
-def refuse_infinite(values: Embeddings, name: str) -> None:
+def score_device(devices: Iterable[torch.device]) -> torch.device:
+    """Return where vectors of models are compared: on their CUDA device if there is one, else on the CPU.
+
+    Other accelerators may lack float64, which equal scores of equal vectors need.
+    """
+    return next((device for device in devices if device.type == "cuda"), CPU)
+
+
+def refuse_infinite(values: Embeddings | Tensor, name: str) -> None:
     """Raise if values of an encoder are not finite.
 
     Raises:
         ModelError: If one is NaN or infinite.
     """
-    if not np.isfinite(values).all():
+    # On the CPU, numpy looks at them much faster than torch.
+    given = values.numpy() if isinstance(values, Tensor) and values.device == CPU else values
+    if not (given.isfinite() if isinstance(given, Tensor) else np.isfinite(given)).all():
         raise ModelError(f"the values of '{name}' are not finite: they cannot be ranked")

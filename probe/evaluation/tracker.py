@@ -4,14 +4,15 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from probe.data.dataset import Dataset
 from probe.data.texts import EqualTexts
 from probe.evaluation.composite import Composite, Joint, SimilarityChoice
 from probe.evaluation.compressed import Compressed, StoredSide
 from probe.evaluation.fusion import Fusion, RunFusion
-from probe.evaluation.scorers import MaxSimScorer, VectorScorer
+from probe.evaluation.scorers import CPU, MaxSimScorer, VectorScorer
 from probe.evaluation.text_ties import TextTies
 from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.geometry import SAMPLE
@@ -58,6 +59,7 @@ class TopKTracker:
         equal_texts: EqualTexts,
         dropped: Collection[str] = (),
         similarities: SimilarityChoice | None = None,
+        device: torch.device = CPU,
     ) -> None:
         """Create a tracker.
 
@@ -68,7 +70,9 @@ class TopKTracker:
             equal_texts: Documents whose text occurs more than once; they get equal scores.
             dropped: Ids of queries for which the document with the same id is never returned.
             similarities: Similarity function of every encoder; default: the cosine.
+            device: Where vectors are compared and the best are chosen.
         """
+        self._device = device
         self._similarities = similarities or SimilarityChoice()
         late = [encoder for encoder in encoders if isinstance(encoder, RunFusion)]
         ranked = dict.fromkeys(_alone(point) for encoder in late for point in encoder.points)
@@ -91,6 +95,7 @@ class TopKTracker:
         depth: int,
         *,
         similarities: SimilarityChoice | None = None,
+        device: torch.device = CPU,
     ) -> "TopKTracker":
         """Create a tracker for a data set's queries, with its rule for ids."""
         return cls(
@@ -100,6 +105,7 @@ class TopKTracker:
             equal_texts=dataset.documents.equal_texts,
             dropped=dataset.dropped,
             similarities=similarities,
+            device=device,
         )
 
     def take_queries(self, states: States) -> None:
@@ -107,11 +113,14 @@ class TopKTracker:
         for part, similarity in dict.fromkeys(pair for encoder in self._tops for pair in self._compared(encoder)):
             queries = _join(part.sides[0], states)
             self._scorers[part, similarity] = (
-                MaxSimScorer(queries.shape[1]) if _reads_tokens(part) else VectorScorer(queries, str(part), similarity)
+                MaxSimScorer(queries.shape[1])
+                if _reads_tokens(part)
+                else VectorScorer(queries, str(part), similarity, device=self._device)
             )
         for encoder in self._tops:
             if isinstance(encoder, Compressed) and encoder.storage.rescore:
-                self._exact[encoder] = VectorScorer(_join(encoder.exact[0], states), str(encoder), DOT)
+                exact = _join(encoder.exact[0], states)
+                self._exact[encoder] = VectorScorer(exact, str(encoder), DOT, device=self._device)
 
     def find(self, start: int, ids: tuple[str, ...], states: States) -> ChunkTopK:
         """Return the top documents of a chunk of C documents, without adding them.
@@ -134,7 +143,7 @@ class TopKTracker:
             )
         return ChunkTopK(start, ids, tuple(picked), tuple(samples))
 
-    def _rescore(self, encoder: Composite, states: States, joined: "dict[Joint, Embeddings]") -> Embeddings | None:
+    def _rescore(self, encoder: Composite, states: States, joined: "dict[Joint, Embeddings]") -> Tensor | None:
         """Return the exact scores `(Q, C)` of an encoder whose compressed vectors only choose the documents."""
         if not isinstance(encoder, Compressed) or encoder not in self._exact:
             return None
@@ -208,11 +217,11 @@ def _join(encoder: Joint, states: States, joined: dict[Joint, Embeddings] | None
     return encoder.finish(joined[encoder.joint])
 
 
-def _mean(shares: Sequence[float], cosines: Sequence[Embeddings]) -> Embeddings:
+def _mean(shares: Sequence[float], cosines: Sequence[Tensor]) -> Tensor:
     """Return the weighted mean of cosines `(Q, C)`; a single one is unchanged."""
     if len(cosines) == 1:
         return cosines[0]
-    total = np.zeros_like(cosines[0])
+    total = torch.zeros_like(cosines[0])
     for share, cosine in zip(shares, cosines, strict=True):
-        total += np.float32(share) * cosine
+        total += share * cosine
     return total

@@ -1,16 +1,15 @@
 """Capture: hook layers, pool inside the hook, stop after the deepest requested layer."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from probe.errors import ModelError
+from probe.layers.device_queue import HostQueue, queue_of
 from probe.layers.hookpoint import LayerPooling
 from probe.layers.layer_stack import LayerStack, block_input, first_tensor
 from probe.layers.pooling import POOLINGS, Pooling
@@ -69,8 +68,11 @@ class Capture:
         self._handles: list[RemovableHandle] = []
         self._mask: Tensor | None = None
         self._states: dict[tuple[int, str], Tensor] = {}
-        self._started = 0.0
-        self.seconds: dict[int, float] = dict.fromkeys(self._wanted, 0.0)
+        self._queue: HostQueue | None = None
+        self._started: Any = None
+        # Per batch, every layer that was read with the marks between which it and the blocks below it ran.
+        self._laps: list[list[tuple[int, Any, Any]]] = []
+        self._seconds: dict[int, float] = dict.fromkeys(self._wanted, 0.0)
 
     def __enter__(self) -> "Capture":
         try:
@@ -99,16 +101,26 @@ class Capture:
             lambda m, args, kwargs: self._read(layer, block_input(args, kwargs)), with_kwargs=True
         )
 
+    @property
+    def seconds(self) -> dict[int, float]:
+        """Time from the start of the forward to each layer, summed over the batches; waits for the device."""
+        queue = self._queue
+        while queue is not None and self._laps:
+            total = 0.0
+            for layer, started, read in self._laps.pop():
+                total += queue.seconds(started, read)
+                self._seconds[layer] += total
+        return self._seconds
+
     def _read(self, layer: int, hidden: Tensor) -> None:
-        if self._mask is None:
+        if self._mask is None or self._queue is None:
             return
-        began = self._now()
-        self.seconds[layer] += began - self._started
+        self._laps[-1].append((layer, self._started, self._queue.mark()))
         self._pool(layer, hidden)
         if layer == self._deepest:
             raise StopForward(self)
         # Pooling is not part of the encoder's cost, so its time is excluded.
-        self._started += self._now() - began
+        self._started = self._queue.mark()
 
     def _pool(self, layer: int, hidden: Tensor) -> None:
         mask = self._mask
@@ -122,11 +134,6 @@ class Capture:
         hidden = hidden.float()
         for name in self._wanted[layer]:
             self._states[layer, name] = self._pooling_at((layer, name))(hidden, mask)
-
-    def _now(self) -> float:
-        if self._mask is not None and self._mask.device.type != "cpu":
-            torch.accelerator.synchronize(self._mask.device)
-        return time.perf_counter()
 
     def run(self, inputs: Mapping[str, Any]) -> dict[tuple[int, str], Tensor]:
         """Run one batch up to the deepest requested layer.
@@ -144,7 +151,9 @@ class Capture:
             raise RuntimeError("a Capture can be used only inside its with block")
         self._states = {}
         self._mask = inputs["attention_mask"]
-        self._started = self._now()
+        self._queue = queue_of(inputs["attention_mask"].device)
+        self._laps.append([])
+        self._started = self._queue.mark()
         try:
             with unchanged(self._model) if self._stack.restless else nullcontext():
                 self._forward(dict(inputs))

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from probe.errors import CallError, did_you_mean
 from probe.metrics.vectors import Embeddings
 
-__all__ = ["COSINE", "DOT", "OWN", "SIMILARITIES", "check_similarity", "compare"]
+__all__ = ["COSINE", "DOT", "OWN", "SIMILARITIES", "check_similarity", "compare", "compare_tensors"]
 
 COSINE = "cosine"
 DOT = "dot"
@@ -35,9 +35,7 @@ def check_similarity(name: str) -> str:
 
 
 def compare(similarity: str, queries: Embeddings, documents: Embeddings) -> Embeddings:
-    """Return the similarity of every query to every document.
-
-    Computed in float64 and rounded once to float32, so that equal vectors tie regardless of their position.
+    """Return the similarity of every query to every document, as `compare_tensors` does.
 
     Args:
         similarity: One of `SIMILARITIES`.
@@ -47,17 +45,34 @@ def compare(similarity: str, queries: Embeddings, documents: Embeddings) -> Embe
     Returns:
         Float32 `(Q, C)`; distances are negated.
     """
-    measure = SIMILARITIES[similarity]
-    asked = _double(queries)
-    scores = np.empty((len(queries), len(documents)), np.float32)
-    step = max(1, _BLOCK // max(1, len(queries)))
-    for start in range(0, len(documents), step):
-        scores[:, start : start + step] = measure(asked, _double(documents[start : start + step])).float().numpy()
+    scores: Embeddings = compare_tensors(similarity, *map(_as_tensor, (queries, documents))).numpy()
     return scores
 
 
-def _double(vectors: Embeddings) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(vectors, dtype=np.float64))
+def compare_tensors(similarity: str, queries: Tensor, documents: Tensor) -> Tensor:
+    """Return the similarity of every query to every document, computed where the queries are.
+
+    Computed in float64 and rounded once to float32, so that equal vectors tie regardless of their position.
+
+    Args:
+        similarity: One of `SIMILARITIES`.
+        queries: `(Q, D)`, on a device that has float64.
+        documents: `(C, D)`, on the same device or the CPU.
+
+    Returns:
+        Float32 `(Q, C)` on the device of the queries; distances are negated.
+    """
+    measure, asked = SIMILARITIES[similarity], queries.double()
+    scores = torch.empty(len(queries), len(documents), device=queries.device)
+    step = max(1, _BLOCK // max(1, len(queries)))
+    for start in range(0, len(documents), step):
+        block = documents[start : start + step].to(queries.device).double()
+        scores[:, start : start + step] = measure(asked, block)
+    return scores
+
+
+def _as_tensor(vectors: Embeddings) -> Tensor:
+    return torch.from_numpy(np.require(vectors, requirements=["C", "W"]))
 
 
 def _cosine(queries: Tensor, documents: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from probe.metrics.vectors import Embeddings, unit
 
@@ -73,28 +74,29 @@ class TopK:
         self._exact: list[Embeddings] = []
         self._names: list[_Ids] = [np.empty((len(query_ids), 0), object)]
 
-    def add(self, ids: Sequence[str], scores: Embeddings) -> None:
+    def add(self, ids: Sequence[str], scores: Embeddings | Tensor) -> None:
         """Add C documents, given their ids and their scores for every query, float32 `(Q, C)`."""
         self.take(ids, self.pick(ids, scores))
 
-    def pick(self, ids: Sequence[str], scores: Embeddings, exact: Embeddings | None = None) -> Picked:
+    def pick(self, ids: Sequence[str], scores: Embeddings | Tensor, exact: Embeddings | Tensor | None = None) -> Picked:
         """Return the documents of a chunk that may be among the top k, without adding them.
 
         Args:
             ids: Ids of its C documents.
-            scores: Scores that choose, float32 `(Q, C)`.
+            scores: Scores that choose, float32 `(Q, C)`; a tensor is searched on its device.
             exact: Scores that order, float32 `(Q, C)`; default: the same. The same in every chunk.
         """
+        scores = torch.as_tensor(scores)
         if not self._rows.keys().isdisjoint(ids):
             own = [(self._rows[document], column) for column, document in enumerate(ids) if document in self._rows]
-            scores = scores.copy()
-            scores[tuple(zip(*own, strict=True))] = -np.inf
+            scores = scores.clone()
+            scores[tuple(map(list, zip(*own, strict=True)))] = -torch.inf
         columns = self._pick(scores, ids)
-        chosen = np.take_along_axis(scores, columns, 1)
+        chosen, picked = _gather(scores, columns), columns.to(torch.int32).cpu().numpy()
         if exact is None:
-            return Picked(columns.astype(np.int32), chosen)
-        ordering = np.where(chosen == -np.inf, chosen, np.take_along_axis(exact, columns, 1))
-        return Picked(columns.astype(np.int32), chosen, ordering)
+            return Picked(picked, chosen)
+        ordering = np.where(chosen == -np.inf, chosen, _gather(torch.as_tensor(exact), columns))
+        return Picked(picked, chosen, ordering)
 
     def take(self, ids: Sequence[str], picked: Picked) -> None:
         """Add picked documents, from this or another process; the order of the chunks does not matter."""
@@ -105,26 +107,27 @@ class TopK:
         if len(self._scores) > _CHUNKS_HELD:
             self._settle()
 
-    def _pick(self, scores: Embeddings, ids: Sequence[str]) -> NDArray[np.int64]:
+    def _pick(self, scores: Tensor, ids: Sequence[str]) -> Tensor:
         """Return the columns of a chunk `(Q, C)` that may be among the top k."""
         best = self._scores[0]
         if best.shape[1] == self._k:
             # As many as reach the worst of the current top k, in the row with the most.
-            most = int((scores >= best.min(axis=1, keepdims=True)).sum(axis=1).max())
+            worst = torch.from_numpy(best.min(axis=1, keepdims=True)).to(scores.device)
+            most = int((scores >= worst).sum(dim=1).max())
             if most < min(self._k, scores.shape[1]):
-                columns: NDArray[np.int64] = torch.from_numpy(scores).topk(most, dim=1, sorted=False).indices.numpy()
-                return columns
+                return scores.topk(most, dim=1, sorted=False).indices
         return self._cut(scores, lambda tied: np.broadcast_to(tie_order(ids), (len(tied), len(ids))))
 
     def _settle(self) -> None:
         """Reduce the chunks so far to the overall top k."""
         scores, names = np.concatenate(self._scores, axis=1), np.concatenate(self._names, axis=1)
-        columns = self._cut(scores, lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
+        cut = self._cut(torch.from_numpy(scores), lambda tied: np.stack([tie_order(list(row)) for row in names[tied]]))
+        columns = cut.numpy()
         self._scores, self._names = [np.take_along_axis(scores, columns, 1)], [np.take_along_axis(names, columns, 1)]
         if self._exact:
             self._exact = [np.take_along_axis(np.concatenate(self._exact, axis=1), columns, 1)]
 
-    def _cut(self, scores: Embeddings, ranks_of: _RanksOf) -> NDArray[np.int64]:
+    def _cut(self, scores: Tensor, ranks_of: _RanksOf) -> Tensor:
         """Return the columns of the top k of every row `(Q, C)`, in any order.
 
         Args:
@@ -133,13 +136,14 @@ class TopK:
         """
         width = scores.shape[1]
         if width <= self._k:
-            return np.broadcast_to(np.arange(width), scores.shape)
-        top = torch.from_numpy(scores).topk(self._k + 1, dim=1)
-        columns: NDArray[np.int64] = top.indices[:, : self._k].numpy().copy()
-        # topk breaks ties arbitrarily: a row with a tie at its cutoff is sorted in full.
-        tied = np.flatnonzero((top.values[:, self._k - 1] == top.values[:, self._k]).numpy())
+            return torch.arange(width, device=scores.device).expand(scores.shape)
+        top = scores.topk(self._k + 1, dim=1)
+        columns = top.indices[:, : self._k].clone()
+        # topk breaks ties arbitrarily: a row with a tie at its cutoff is sorted in full, on the host.
+        tied = (top.values[:, self._k - 1] == top.values[:, self._k]).nonzero().flatten()
         if len(tied):
-            columns[tied] = np.lexsort((ranks_of(tied), -scores[tied]), axis=-1)[:, : self._k]
+            order = np.lexsort((ranks_of(tied.cpu().numpy()), -scores[tied].cpu().numpy()), axis=-1)
+            columns[tied] = torch.from_numpy(order[:, : self._k]).to(scores.device)
         return columns
 
     def run(self) -> Run:
@@ -150,6 +154,12 @@ class TopK:
         scores, names = np.take_along_axis(ordering, order, 1), np.take_along_axis(self._names[0], order, 1)
         tied = (scores[:, 1:] == scores[:, :-1]).any(axis=1)
         return {query: _name(names[row], scores[row], bool(tied[row])) for row, query in enumerate(self._query_ids)}
+
+
+def _gather(scores: Tensor, columns: Tensor) -> Embeddings:
+    """Return the scores in columns `(Q, M)`, on the host."""
+    found: Embeddings = scores.gather(1, columns).cpu().numpy()
+    return found
 
 
 def _name(ids: _Ids, scores: Embeddings, tied: bool) -> dict[str, float]:

@@ -15,7 +15,10 @@ _CPU_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 # Fallback if the system does not report its largest cache.
 _USUAL_CACHE = 32 << 20
 _SMALLEST_BUDGET, _LARGEST_BUDGET = 512, 4096
-_ACCELERATOR_BUDGET = 32_768
+_ACCELERATOR_BUDGET, _SMALLEST_ON_ACCELERATOR = 32_768, 2048
+# Share of an accelerator's memory for the states of a batch, and how many states of a block's width exist at a time:
+# four of its feed-forward, and attention scores.
+_MEMORY_SHARE, _STATES_AT_A_TIME = 4, 16
 
 
 def pick_device(name: str) -> torch.device:
@@ -74,8 +77,9 @@ def token_budget(width: int, device: torch.device) -> int:
     """Return the maximum number of tokens per batch, padding included.
 
     The widest state of a feed-forward block, four times the model's width in float32, should fit into the CPU's
-    largest cache. The budget depends only on model and machine, never on timings, because the composition of a
-    batch affects the last bits of its vectors.
+    largest cache. An accelerator takes 32,768 tokens, fewer where a quarter of its memory would not hold their states.
+    The budget depends only on model and machine, never on timings or free memory, because the composition of a batch
+    affects the last bits of its vectors.
 
     Args:
         width: Dimension of the model's states.
@@ -85,10 +89,23 @@ def token_budget(width: int, device: torch.device) -> int:
         A power of two.
     """
     if device.type != "cpu":
-        return _ACCELERATOR_BUDGET
+        memory = _device_memory(device)
+        fitting = memory // (_MEMORY_SHARE * _STATES_AT_A_TIME * 4 * width) if memory else _ACCELERATOR_BUDGET
+        return min(max(_power_of_two(fitting), _SMALLEST_ON_ACCELERATOR), _ACCELERATOR_BUDGET)
     fitting = _largest_cache() // (4 * width * 4)
-    power = 1 << max(0, fitting.bit_length() - 1)
-    return min(max(power, _SMALLEST_BUDGET), _LARGEST_BUDGET)
+    return min(max(_power_of_two(fitting), _SMALLEST_BUDGET), _LARGEST_BUDGET)
+
+
+def _power_of_two(most: int) -> int:
+    """Return the greatest power of two that is at most a number, at least 1."""
+    return 1 << max(0, most.bit_length() - 1)
+
+
+def _device_memory(device: torch.device) -> int:
+    """Return the memory of an accelerator in bytes, used or not; 0 if it does not report it."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return int(torch.mps.recommended_max_memory()) if device.type == "mps" else 0
 
 
 def _largest_cache() -> int:

@@ -169,7 +169,7 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     """Return the sha256 of tensors with their names and dtypes, independent of their order."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        _add_tensor(digest, f"{name} {tensor.dtype}", tensor, tensor.dtype)
+        _add_tensor(digest, f"{name} {tensor.dtype}", tensor, dtype=tensor.dtype)
     return digest.hexdigest()
 
 
@@ -186,10 +186,10 @@ def _settings(config: Any, layer: int, depth: int) -> dict[str, Any]:
 def _add(digest: Any, tensors: Mapping[str, Tensor]) -> None:
     """Add tensors by value, independent of their precision."""
     for name, tensor in sorted(tensors.items()):
-        _add_tensor(digest, name, tensor, torch.float32 if tensor.is_floating_point() else tensor.dtype)
+        _add_tensor(digest, name, tensor, dtype=torch.float32 if tensor.is_floating_point() else tensor.dtype)
 
 
-def _add_tensor(digest: Any, name: str, tensor: Tensor, dtype: torch.dtype) -> None:
+def _add_tensor(digest: Any, name: str, tensor: Tensor, *, dtype: torch.dtype) -> None:
     """Add a tensor as values of a dtype, converted in parts: a copy of a large one would double a model's memory."""
     digest.update(f"{name} {tuple(tensor.shape)}".encode())
     flat = tensor.detach().reshape(-1)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from probe.layers.device_queue import queue_of
 from probe.layers.padding import Batching
 
 __all__ = [
@@ -98,8 +99,8 @@ class Batch:
 
     def inputs(self, device: torch.device) -> dict[str, Any]:
         """Return the keyword arguments of a model's forward, on its device."""
-        features = {_IDS: self.input_ids, _MASK: self.attention_mask, **self.others}
-        return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in features.items()}
+        features, queue = {_IDS: self.input_ids, _MASK: self.attention_mask, **self.others}, queue_of(device)
+        return {name: queue.send(value) if isinstance(value, Tensor) else value for name, value in features.items()}
 
 
 def preprocess(pipeline: Any, texts: Sequence[str], role: Role) -> Features:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from probe.errors import CallError, ProbeError
+from probe.scale.processors import OMP_THREADS, usable_processors
 
 __all__ = ["check_address", "check_ray", "connected"]
 
@@ -42,7 +43,7 @@ def connected(address: str | None, workers: int | None) -> Iterator[None]:
 
     Args:
         address: `HOST:PORT` of the cluster's head, or `auto`; default: start a local cluster.
-        workers: Number of CPUs of the local cluster; default: all CPUs.
+        workers: Number of CPUs of the local cluster; default: those that this process may use.
 
     Raises:
         CallError: If Ray is not installed, or the address is invalid.
@@ -67,16 +68,27 @@ def _connect(address: str | None, workers: int | None) -> None:
 
     quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address is None:
-        quietly |= {"num_cpus": workers, "include_dashboard": False}
+        quietly |= {"num_cpus": workers or usable_processors(), "include_dashboard": False}
     else:
         check_address(address)
     try:
-        with _no_stderr():
+        with _no_stderr(), _one_thread_each():
             ray.init(address=address or "local", **quietly)
     except Exception as error:  # Ray raises many types for missing or incompatible clusters
         words = " ".join(str(error).split())
         cluster = f"the Ray cluster at '{address}' cannot be joined" if address else "Ray cannot be started here"
         raise ProbeError(f"{cluster}: {words[:300]}") from error
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let the processes of a cluster that is started here compute with one thread each, as workers elsewhere do."""
+    before = os.environ.get(OMP_THREADS)
+    os.environ[OMP_THREADS] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(OMP_THREADS) if before is None else os.environ.update({OMP_THREADS: before})
 
 
 def check_address(address: str) -> None:

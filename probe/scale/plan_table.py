@@ -62,7 +62,9 @@ def _rate_line(plan: Plan) -> str:
     line = f"rate: {brief(rate.flops_per_second, ' ')}FLOP/s"
     if rate.seconds is None:
         return f"{line}, as given"
-    return f"{line}, measured here: {rate.texts:,} texts in {rate.seconds:.1f} s, {model.dtype} on {model.device}"
+    threads = "" if rate.threads is None else f" with {rate.threads} thread{'s' * (rate.threads > 1)}"
+    on = f"{model.dtype} on {model.device}{threads}"
+    return f"{line}, measured here: {rate.texts:,} texts in {rate.seconds:.1f} s, {on}"
 
 
 def _sweep_line(plan: Plan) -> str:

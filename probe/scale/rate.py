@@ -24,12 +24,14 @@ class Rate:
         source: `measured` or `given`.
         texts: Number of texts timed, None if given.
         seconds: Their total time, None if given.
+        threads: Number of compute threads of a measurement on a CPU.
     """
 
     flops_per_second: float
     source: str
     texts: int | None = None
     seconds: float | None = None
+    threads: int | None = None
 
 
 def measure_rate(
@@ -51,7 +53,8 @@ def measure_rate(
     while seconds < _SECONDS:
         reader.run(batch, layer_poolings)
         texts, seconds = texts + batch.count, time.perf_counter() - began
-    return Rate(texts * flops_per_text / seconds, "measured", texts, seconds)
+    threads = torch.get_num_threads() if reader.model.device.type == "cpu" else None
+    return Rate(texts * flops_per_text / seconds, "measured", texts, seconds, threads)
 
 
 def _make_batch(reader: LayerReader, tokens: int) -> PreparedTexts:

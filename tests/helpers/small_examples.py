@@ -39,6 +39,9 @@ def shrink_examples(cache: Path) -> Iterator[None]:
             patch.setattr(options, "__init__", _take_few_steps(options.__init__, steps))
         patch.setattr(SlimOptions, "__init__", _take_little_time(SlimOptions.__init__))
         patch.setattr("adaptors.slimming.search._FEWEST_SECONDS", 0.1)
+        patch.setattr("adaptors.slimming.search.afford", lambda candidates, seconds, per_text: tuple(candidates[:2]))
+        patch.setattr("adaptors.slimming.timing._QUERIES", 4)
+        patch.setattr("adaptors.slimming.timing._DOCUMENTS", 8)
         for home in ("adaptors.slimming.publish", "surgery.pairing.folder"):
             patch.setattr(f"{home}.embed_in_fresh_process", embed_here)
         patch.setattr("probe.experiments.linear_probe.PENALTIES", (0.01,))

@@ -25,6 +25,12 @@ def test_a_tenth_of_documents_and_of_queries_is_held_out_and_the_rest_trained_on
     assert held_out != set(split_texts(DATA, 1).held_out.tolist())
 
 
+def test_no_more_are_held_out_than_one_batch_looks_at() -> None:
+    many = replace(DATA, documents=DATA.documents.repeat(10, 1), queries=DATA.queries.repeat(50, 1))
+    held_out = split_texts(many, 0).held_out
+    assert [int((held_out < 2400).sum()), int((held_out >= 2400).sum())] == [128, 128]
+
+
 def test_no_leak_a_held_out_query_has_no_pair_to_train_on() -> None:
     split = split_pairs(JUDGED, 0)
     train, held_out = (set(pairs[:, 0].tolist()) for pairs in (split.train, split.held_out))

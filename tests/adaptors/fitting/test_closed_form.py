@@ -69,16 +69,41 @@ def test_spectral_scales_the_axes_by_a_power_of_the_spectrum() -> None:
     data = make_data()
     axes, scaled = fit_spectral(data, WIDTH, power=0).weight, fit_spectral(data, WIDTH, power=0.3).weight
     documents, queries = ((side @ axes).square().mean(dim=0) for side in (data.documents, data.queries))
-    eigenvalues = 0.75 * documents + 0.25 * queries
+    # Raised by what one text adds: all texts have length 1.
+    eigenvalues = 0.75 * documents + 0.25 * queries + 0.75**2 / 70 + 0.25**2 / 20
     expected = axes * (eigenvalues / eigenvalues[0]) ** -0.3
     assert torch.allclose(scaled, expected, rtol=1e-3)
 
 
+def many(data: FitData) -> FitData:
+    """Return the same moments, of 140,000 documents and no queries."""
+    return replace(data, documents=data.documents.repeat(2000, 1), queries=torch.empty(0, WIDTH))
+
+
 def test_half_a_power_whitens() -> None:
-    data = replace(make_data(), queries=torch.empty(0, WIDTH))
+    data = many(make_data())
     white = fit_spectral(data, WIDTH, power=0.5)(data.documents)
     moments = white.T @ white
-    assert torch.allclose(moments / moments[0, 0], torch.eye(WIDTH), atol=1e-3)
+    assert torch.allclose(moments / moments[0, 0], torch.eye(WIDTH), atol=0.02)
+
+
+def scales_of(data: FitData) -> Tensor:
+    return torch.linalg.vector_norm(fit_spectral(data, WIDTH).weight, dim=0)
+
+
+def test_axes_that_few_texts_do_not_support_are_not_blown_up() -> None:
+    data = replace(make_data(), documents=make_data().documents[:5], queries=torch.empty(0, WIDTH))
+    # Five documents span five axes, and an axis without any counts as much as one document.
+    largest = torch.linalg.svdvals(data.documents)[0] ** 2
+    assert torch.allclose(scales_of(data)[5:], (1 + largest).expand(WIDTH - 5) ** 0.15, rtol=1e-3)
+
+
+def test_the_fewer_the_texts_the_nearer_spectral_is_to_pca_and_on_many_nothing_is_shrunk() -> None:
+    data = make_data()
+    alone = replace(data, queries=torch.empty(0, WIDTH))
+    eigenvalues = torch.linalg.svdvals(data.documents) ** 2
+    assert torch.allclose(scales_of(many(data)), (eigenvalues / eigenvalues[0]) ** -0.15, rtol=5e-3)
+    assert 1 < scales_of(alone).max() < 0.9 * scales_of(many(data)).max()
 
 
 @pytest.mark.parametrize("fit", [fit_pca, fit_spectral, fit_lens])

@@ -2,22 +2,16 @@
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from gate_cases import board_of, draw_scores
-from scipy import stats
 from tiny_data import make_dataset, write_beir
 from tiny_models import WORDS
 from typer.testing import CliRunner, Result
 
 import cli
 from probe.data.training_record import Learned, write_learned
-from probe.experiments.gate import GatePair
-
-CASES, QUERIES, MARGIN = 200, 100, 0.06
 
 
 def run(*args: object) -> Result:
@@ -42,36 +36,6 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> str:
     qrels = {f"q{n}": {f"d{n}": 1} for n in range(60)}
     folder = tmp_path_factory.mktemp("many") / "many"
     return str(write_beir(folder, texts, {f"q{n}": texts[f"d{n}"] for n in range(60)}, qrels))
-
-
-@pytest.fixture
-def simulate(monkeypatch: pytest.MonkeyPatch, model: str, few: str) -> Callable[..., Counter[int]]:
-    """Return how to count the exit codes of the command in cases of a known loss; nothing is encoded."""
-
-    def count(loss: float, cases: int = CASES) -> Counter[int]:
-        candidates, baselines = draw_scores("close", cases, QUERIES, loss=loss)
-        boards = iter([board_of(*pair) for pair in zip(candidates, baselines, strict=True)])
-        monkeypatch.setattr("adaptors.encoders.specs.resolve_gate", lambda *args, **named: GatePair(None, "new"))  # type: ignore[arg-type]
-        monkeypatch.setattr(GatePair, "rank", lambda *args: next(boards))
-        return Counter(run("new", "-b", "full", "-d", few, "--margin", MARGIN, "-q").exit_code for _ in range(cases))
-
-    return count
-
-
-def test_exit_codes_of_200_cases_that_lose_the_margin(simulate: Callable[..., Counter[int]]) -> None:
-    codes = simulate(MARGIN)
-    assert set(codes) <= {0, 1}
-    assert codes[0] <= stats.binom.ppf(0.999, CASES, 0.05)
-
-
-def test_exit_codes_of_cases_that_lose_nothing(simulate: Callable[..., Counter[int]]) -> None:
-    codes = simulate(0.0, 40)
-    assert set(codes) <= {0, 1}
-    assert codes[0] >= 30
-
-
-def test_exit_codes_of_cases_that_lose_twice_the_margin(simulate: Callable[..., Counter[int]]) -> None:
-    assert simulate(2 * MARGIN, 40)[1] >= 39
 
 
 def test_a_pass_exits_with_0_and_its_json_is_alone_on_stdout(model: str, many: str) -> None:

@@ -1,8 +1,7 @@
 """States from the store or from the model: the same bits, each text encoded once, only what is missing."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,26 +172,25 @@ def test_same_table_cold_and_warm(model: LoadedModel, dataset: Dataset, store: S
     assert all(e.ms_per_text is None for e in results[2].evaluations)
 
 
-def test_the_next_chunk_is_made_while_one_is_in_use() -> None:
-    second = threading.Event()
+def test_a_chunk_is_written_while_the_next_one_runs(model: LoadedModel, dataset: Dataset, store: Store) -> None:
+    states = read_states(
+        Spy(model, stop_after=2), prompted_documents(LayerReader(model), dataset), EVERYWHERE, context=RunContext(store)
+    )
+    first = next(states)  # the second has run by now, and may be half written
+    assert len(first.ids) == CHUNK
+    with pytest.raises(KeyboardInterrupt):
+        list(states)
+    again = Spy(model)
+    read(again, dataset, store)
+    assert [count for count, _ in again.ran] == [7, 7, 7, 5]
 
-    def numbers() -> Iterator[int]:
-        yield 0
-        second.set()
-        yield from range(1, 4)
 
-    ahead = states_module._ahead(numbers())
-    assert next(ahead) == 0
-    assert second.wait(timeout=10)
-    assert list(ahead) == [1, 2, 3]
+def test_a_fault_of_rounding_and_writing_reaches_the_caller(
+    model: LoadedModel, dataset: Dataset, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*given: object) -> None:
+        raise RuntimeError("no rounding")
 
-
-def test_a_fault_in_reading_ahead_reaches_the_caller() -> None:
-    def numbers() -> Iterator[int]:
-        yield 1
-        raise RuntimeError("corpus gone")
-
-    ahead = states_module._ahead(numbers())
-    assert next(ahead) == 1
-    with pytest.raises(RuntimeError, match="corpus gone"):
-        next(ahead)
+    monkeypatch.setattr(states_module, "quantize", fail)
+    with pytest.raises(RuntimeError, match="no rounding"):
+        read(LayerReader(model), dataset, store)

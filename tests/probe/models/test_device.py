@@ -38,5 +38,16 @@ def test_the_widest_state_fits_the_largest_cache(
     assert token_budget(width, CPU) == budget
 
 
-def test_an_accelerator_gets_large_batches() -> None:
-    assert token_budget(384, torch.device("cuda")) > token_budget(384, CPU)
+@pytest.mark.parametrize(
+    ("gigabytes", "width", "budget"),
+    [(80, 384, 32_768), (8, 384, 32_768), (8, 1024, 32_768), (8, 4096, 8192), (24, 4096, 16_384), (1, 4096, 2048)],
+)
+def test_an_accelerator_gets_large_batches_that_fit_its_memory(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: int, width: int, budget: int
+) -> None:
+    monkeypatch.setattr(module, "_device_memory", lambda device: gigabytes << 30)
+    assert token_budget(width, torch.device("cuda")) == budget
+
+
+def test_an_accelerator_of_unknown_memory_gets_the_usual_batches() -> None:
+    assert token_budget(4096, torch.device("xpu")) == 32_768

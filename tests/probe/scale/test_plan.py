@@ -201,7 +201,7 @@ def test_the_rate_is_operations_by_time_after_a_first_run_that_does_not_count(
     monkeypatch.setattr(reader, "run", note)
     measured = measure_rate(reader, 10, [(3, "mean")], flops_per_text=1000)
     assert sizes == [(3, 10)] * 4
-    assert measured == Rate(3 * 3 * 1000 / 1.125, "measured", 9, 1.125)
+    assert measured == Rate(3 * 3 * 1000 / 1.125, "measured", 9, 1.125, torch.get_num_threads())
 
 
 def test_a_measured_plan_does_not_hang_on_the_layers_planned(
@@ -253,7 +253,7 @@ def test_json_holds_everything_under_the_head_of_every_board(folder: str) -> Non
     assert {name: list(part) for name, part in told["settings"].items()} == {
         "model": ["name", "hub_id", "layers", "width", "attention_width", "max_tokens", "dtype", "device"],
         "work": ["texts", "tokens_asked", "tokens_per_text", "tokens"],
-        "rate": ["flops_per_second", "source", "texts", "seconds"],
+        "rate": ["flops_per_second", "source", "texts", "seconds", "threads"],
         "sweep": ["flops", "seconds", "seconds_one_by_one"],
         "store": ["hookpoints", "bytes", "bytes_per_hookpoint", "files", "chunk_texts", "overhead_per_file"],
         "search": ["bytes_stored", "bytes_float32", "flops"],

@@ -83,7 +83,7 @@ def tune_weights(
     method = "concat" if model.fusion.method == "concat" else "weighted"
     equal = replace(model.fusion, weights=None, method="concat" if method == "concat" else "mean", name=None)
     grid = [replace(equal, weights=weights, method=method) for weights in candidate_weights(len(equal.points))]
-    context = RunContext(store, progress)
+    context = RunContext(store, progress, again=True)
     scores = [_score(model, [equal, *grid], one, metric=metric, context=context) for one in several]
     best = max(range(1, len(grid) + 1), key=lambda row: fmean(float(rows[row].mean()) for rows in scores))
     gains = [float((rows[best] - rows[0]).mean()) for rows in scores]

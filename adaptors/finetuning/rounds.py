@@ -179,7 +179,10 @@ def train_round(run: TuningRun, data: TuningData, number: int, *, done: int) -> 
             if options.checkpoint_dir
             else on_first(lambda: Path(scratch))
         )
-        on_first(lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options=options)))
+        if options.checkpoint_dir is not None:
+            on_first(
+                lambda: check_fingerprint(folder, fingerprint(run.encoder, data.rows, run.watched, options=options))
+            )
         trainer = make_trainer(run, data, folder, number=number, done=done)
         if (finished := load_finished_round(folder)) is not None:
             trainer.restore(finished[0])

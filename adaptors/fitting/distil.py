@@ -1,6 +1,7 @@
 """`distil`: a linear map to few dimensions, trained without labels to rank like the full model in all dimensions."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -93,7 +94,7 @@ def _train(network: _LinearMap, data: FitData, options: TrainOptions) -> tuple[E
         held_out=held_out,
         collator=StateCollator(data),
         evaluator=None,
-        fingerprint=fingerprint(network, data, options),
+        fingerprint=partial(fingerprint, network, data, options),
     )
     return train(network, task, replace(options, lr=options.lr * _RATE_FACTOR))
 

@@ -220,7 +220,7 @@ def gather_states(
     pairs, labels, shortage = _positives(stack)
     finals = [final_fusion(readers, fusion) for fusion in fusions]
     points = dict.fromkeys(point for fusion in (*fusions, *finals) for point in fusion.points)
-    context = RunContext(store, progress)
+    context = RunContext(store, progress, again=True)
     documents = _read(readers, points, list(stack.corpora.values()), make_side=prompted_documents, context=context)
     queries = {point: vectors[:0] for point, vectors in documents.items()}
     if stack.trains:

@@ -44,7 +44,8 @@ class TrainingTask:
         held_out: Held-out batches, for the evaluation loss.
         collator: Looks up the states.
         evaluator: Scores held-out queries; without it, the loss on held-out texts chooses the best epoch.
-        fingerprint: Values that must be equal to resume an interrupted training.
+        fingerprint: Returns the values that must be equal to resume an interrupted training; called only if there are
+            checkpoints to resume from, because it hashes all states.
     """
 
     loss: Callable[[nn.Module], nn.Module]
@@ -52,7 +53,7 @@ class TrainingTask:
     held_out: BatchSchedule
     collator: StateCollator
     evaluator: HeldOutQueries | None
-    fingerprint: Mapping[str, Any]
+    fingerprint: Callable[[], Mapping[str, Any]]
 
 
 class _Trainer(PlainTrainer):
@@ -92,7 +93,8 @@ def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with tempfile.TemporaryDirectory() as scratch, kept_random_states():
         folder = options.checkpoint_dir or Path(scratch)
-        check_fingerprint(folder, task.fingerprint)
+        if options.checkpoint_dir is not None:
+            check_fingerprint(folder, task.fingerprint())
         model = SentenceTransformer(modules=[AdaptorModule(network)], device=None)
         trainer = _Trainer(
             model=model,

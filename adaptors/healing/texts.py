@@ -28,6 +28,7 @@ from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError, check_type
 from probe.io.column_files import RECORD_FILES, column_text, read_columns
+from probe.layers.hookpoint import LayerPooling
 from probe.sources.loading import load_dataset
 from probe.store.store import Store
 
@@ -178,6 +179,7 @@ def gather_heal_texts(
     progress: Progress = silent,
     span_characters: int = 0,
     seed: int = 0,
+    also: Sequence[LayerPooling] = (),
 ) -> HealTexts:
     """Return the full model's vectors of corpora and training queries, from the store if cached.
 
@@ -188,11 +190,12 @@ def gather_heal_texts(
         progress: Called after every batch.
         span_characters: About how many characters the spans of the documents have together; 0 for no spans.
         seed: Random seed of the spans.
+        also: Layers and poolings that are read afterwards, so that the texts pass through the model once.
 
     Returns:
         The texts, documents before queries, one data set after another; and the spans of the documents.
     """
-    context = RunContext(store, progress)
+    context = RunContext(store, progress, again=True)
     texts: list[str] = []
     vectors: list[Tensor] = []
     documents: dict[int, str] = {}
@@ -201,7 +204,7 @@ def gather_heal_texts(
             plain = [text for _, text in side.texts]
             if side.name == _DOCUMENTS:
                 documents |= enumerate(plain, start=len(texts))
-            vectors.append(_embed_side(teacher, side, context))
+            vectors.append(_embed_side(teacher, side, context, also=also))
             texts += [side.role.prompt + text for text in plain]
     seen = tuple((one.corpus.name, one.corpus.documents.text_hash) for one in data)
     spans = None
@@ -226,10 +229,13 @@ def _embed_spans(
     return SpanTexts(texts, _embed_side(teacher, side, context), tuple(row for row, _ in spans))
 
 
-def _embed_side(teacher: LayerReader, side: PromptedTexts, context: RunContext) -> Tensor:
+def _embed_side(
+    teacher: LayerReader, side: PromptedTexts, context: RunContext, *, also: Sequence[LayerPooling] = ()
+) -> Tensor:
     """Return the full model's unit vectors `(N, F)`."""
     final = (teacher.model.depth, own_pooling(teacher.model))
-    vectors = [chunk.vectors[final] for chunk in read_states(teacher, side, [final], context=context)]
+    wanted = list(dict.fromkeys([final, *also]))
+    vectors = [chunk.vectors[final] for chunk in read_states(teacher, side, wanted, context=context)]
     return normalize(torch.from_numpy(np.concatenate(vectors)), dim=1)
 
 

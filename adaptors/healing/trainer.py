@@ -146,7 +146,8 @@ def train_student(encoder: TrainableEncoder, texts: HealTexts, options: HealOpti
         if budget is not None:
             budget.check()
         folder = options.checkpoint_dir or Path(scratch)
-        check_fingerprint(folder, _fingerprint(encoder, texts, options))
+        if options.checkpoint_dir is not None:
+            check_fingerprint(folder, _fingerprint(encoder, texts, options))
         choose_weights(encoder, Scope())
         trainer = _make_trainer(encoder, train, judge, folder=folder, options=options)
         start = {name: tensor.clone() for name, tensor in trainer.trained().items()}

@@ -1,6 +1,7 @@
 """Encoders of a leaderboard with their documents compressed, calibrated to documents of the ranked data set."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -47,7 +48,7 @@ def compress_specs(resolved: ResolvedSpecs, dataset: Dataset, options: RunOption
     choice = _similarities(readers, options)
     for encoder in encoders:
         _check(encoder, choice.of(encoder))
-    states = _read(readers, encoders, dataset, context=options.context)
+    states = _read(readers, encoders, dataset, context=replace(options.context, again=True))
     found: list[Compressed] = []
     for encoder in encoders:
         scaled = choice.of(encoder) == COSINE

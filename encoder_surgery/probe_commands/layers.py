@@ -171,14 +171,18 @@ class _StaticRow:
     loaded: "Sequence[LoadedDataset]"
     made: "Candidate | None" = None
 
-    def fit(self, reader: "LayerReader", options: "RunOptions") -> "Candidate":
-        """Return the row; fitted at the first call."""
+    def fit(self, reader: "LayerReader", points: "Sequence[Hookpoint]", options: "RunOptions") -> "Candidate":
+        """Return the row; fitted at the first call, which reads the ranked hookpoints in the same pass."""
         if self.made is None:
             from adaptors.fitting.data import select_fit_data
-            from adaptors.static.fit import fit_static_texts
+            from adaptors.healing.texts import gather_heal_texts
+            from adaptors.static.fit import check_static, fit_static_texts
             from adaptors.static.reading import static_candidate
 
-            texts = [select_fit_data(one.request.name, one.dataset, "none") for one in self.loaded]
+            check_static(reader)
+            several = [select_fit_data(one.request.name, one.dataset, "none") for one in self.loaded]
+            also = [point.layer_pooling for point in points] if options.store is not None else []
+            texts = gather_heal_texts(reader, several, options.store, progress=options.progress, also=also)
             made = fit_static_texts(reader, texts, store=options.store, seed=options.seed, progress=options.progress)
             say(f"static cut: {made.facts.describe()}")
             self.made = static_candidate(made)
@@ -214,7 +218,7 @@ class _Extras:
         if self.judges is not None:
             self.judges.recommend(reader, points, options)
         lenses = self._fit_lenses(reader, points, data=data, options=options) if self.lens else ()
-        return [*lenses, *([self.static.fit(reader, options)] if self.static is not None else ())]
+        return [*lenses, *([self.static.fit(reader, points, options)] if self.static is not None else ())]
 
     def _fit_lenses(
         self, reader: "LayerReader", points: "Sequence[Hookpoint]", *, data: "Dataset", options: "RunOptions"

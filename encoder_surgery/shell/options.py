@@ -192,9 +192,7 @@ class TextFlags(DeviceFlags):
     """How a model encodes texts that are neither queries nor documents."""
 
     max_tokens: MaxTokens = None
-    document_prompt: Annotated[str | None, flag("Prompt prefix; default: the model's document prompt.", "--prompt")] = (
-        None
-    )
+    document_prompt: Annotated[str | None, flag("Prompt; default: the model's for documents.", "--prompt")] = None
     document_prompt_name: Annotated[str | None, advanced("Named prompt of the model.", "--prompt-name")] = None
 
 
@@ -238,13 +236,15 @@ class StoreFlags(StoreFolder):
     """Where the store is, and whether it is used."""
 
     _: KW_ONLY
-    no_store: Annotated[bool, flag("Do not cache vectors (for corpora larger than the disk).", "--no-store")] = False
+    no_store: Annotated[bool, flag("Keep no vectors; those of a fit in TMPDIR until the end.", "--no-store")] = False
 
     def open(self) -> "Store | None":
-        """Return the store, or None with --no-store."""
+        """Return the store; with --no-store, or without a cache folder, one that ends with the command, if possible."""
+        from probe.store.store import Store
+
         if self.no_store and self.store is not None:
             raise CallError("--store and --no-store exclude each other: give only one of them")
-        return None if self.no_store else super().open()
+        return (None if self.no_store else super().open()) or Store.in_scratch()
 
 
 @dataclass(frozen=True)

@@ -2,21 +2,21 @@
 
 import zlib
 from array import array
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from probe.data.dataset import Defects, SharedIds, SharedIdsBuilder
-from probe.data.records import Records, read_unique, text_of
+from probe.data.records import JsonLines, OpenJsonLines, Record, Records, read_unique, text_of
 from probe.data.texts import BLOCK, Documents, EqualTexts, TextHash, TextKeys, Texts
 from probe.errors import DataError
 from probe.io.text_lines import Mark
 
-__all__ = ["Corpus", "CorpusScan", "document_sources", "scan_corpus"]
+__all__ = ["Corpus", "CorpusScan", "NamedDocument", "find_positions", "read_named", "scan_corpus"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Corpus:
         text_hash: sha256 of all ids and texts.
         index: Per `BLOCK` documents, their start (offset, number) and checksum, `(B, 3)`.
         equal_texts: Documents whose text occurs more than once.
+        id_keys: Eight-byte keys of the ids `(N,)`, which only this process can compare; None in a pickled copy.
     """
 
     records: Records
@@ -38,6 +39,11 @@ class Corpus:
     text_hash: str
     index: NDArray[np.int64] = field(repr=False, compare=False)
     equal_texts: EqualTexts = field(repr=False, compare=False)
+    id_keys: NDArray[np.int64] | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the keys: Python hashes strings in another way in every process."""
+        return {**self.__dict__, "id_keys": None}
 
     def __len__(self) -> int:
         return self.count
@@ -65,6 +71,34 @@ class Corpus:
         rows = ((entry.record["_id"], text_of(entry.record)) for entry in self.records.entries(mark))
         found = [row for block in blocks for row in self._read_block(rows, block)]
         return Texts.gather(found[start - first * BLOCK : end - first * BLOCK])
+
+    def find(self, names: Collection[str]) -> dict[str, int]:
+        """Return the positions of documents by id, in file order; ids that are not in the corpus are left out."""
+        keys = {hash(name): name for name in names}
+        if self.id_keys is not None and len(keys) == len(names):
+            rows = np.flatnonzero(np.isin(self.id_keys, np.fromiter(keys, np.int64, len(keys)))).tolist()
+            if len(rows) <= len(keys):
+                return {keys[int(self.id_keys[row])]: row for row in rows}
+        ids = (entry.record["_id"] for entry in self.records.entries())
+        return {name: row for row, name in enumerate(ids) if name in names}
+
+    def pick(self, names: Collection[str]) -> Iterator[Record]:
+        """Yield the records of documents, in file order; of the files, only the blocks that hold them are parsed.
+
+        Raises:
+            DataError: If the files have changed since the corpus was opened.
+        """
+        wanted = self.find(names)
+        records = OpenJsonLines(self.records.path) if isinstance(self.records, JsonLines) else self.records
+        for block in sorted({row // BLOCK for row in wanted.values()}):
+            entries = records.entries(Mark(*map(int, self.index[block, :2])))
+            checksum = 0
+            for entry in islice(entries, min(BLOCK, self.count - block * BLOCK)):
+                checksum = _add_to(checksum, (entry.record["_id"], text_of(entry.record)))
+                if entry.record["_id"] in wanted:
+                    yield entry.record
+            if checksum != self.index[block, 2]:
+                raise self._changed()
 
     def _read_block(self, rows: Iterator[tuple[str, str]], block: int) -> list[tuple[str, str]]:
         found, checksum = list(islice(rows, min(BLOCK, self.count - block * BLOCK))), 0
@@ -106,7 +140,7 @@ def scan_corpus(
     Raises:
         DataError: If a record is malformed or an id is not unique.
     """
-    digest, count, found, index = TextHash(), 0, set(), array("q")
+    digest, count, found, index, ids = TextHash(), 0, set(), array("q"), array("q")
     keys, shared = TextKeys(), SharedIdsBuilder(queries)
     for location, mark, record in read_unique(records):
         row = record["_id"], text_of(record)
@@ -117,33 +151,46 @@ def scan_corpus(
         shared.add(row[0], row[1], record["text"])
         digest.add(*row)
         keys.add(row[1])
+        ids.append(hash(row[0]))
         if count % BLOCK == 0:
             index.extend((*mark, 0))
         index[-1] = _add_to(index[-1], row)
         count += 1
     blocks = np.array(index, np.int64).reshape(-1, 3)
-    corpus = Corpus(records, count, digest.hexdigest(), blocks, keys.find_equal())
+    id_keys = np.frombuffer(ids, np.int64) if ids else np.empty(0, np.int64)
+    corpus = Corpus(records, count, digest.hexdigest(), blocks, keys.find_equal(), id_keys)
     return CorpusScan(corpus, found, shared.build())
 
 
-def document_sources(documents: Documents, names: Container[str]) -> dict[str, str]:
-    """Return the source files of documents by id, from the metadata of the corpus.
+class NamedDocument(NamedTuple):
+    """A document that was looked up.
 
-    Args:
-        documents: A corpus; in-memory corpora have no metadata, and reading stops if the first document has none.
-        names: Ids to look for.
+    Attributes:
+        text: Its text.
+        source: The file that it was made from, by the metadata of the corpus; empty if unknown.
     """
+
+    text: str
+    source: str = ""
+
+
+def read_named(documents: Documents, names: Collection[str]) -> dict[str, NamedDocument]:
+    """Return documents by id, in the order of the corpus; a corpus in files is parsed only where they are."""
     if not isinstance(documents, Corpus):
-        return {}
-    found = {}
-    for number, entry in enumerate(documents.records.entries()):
-        metadata = entry.record.get("metadata")
-        source = metadata.get("source") if isinstance(metadata, dict) else None
-        if number == 0 and not source:
-            return {}
-        if source and entry.record["_id"] in names:
-            found[entry.record["_id"]] = str(source)
-    return found
+        return {name: NamedDocument(text) for name, text in documents if name in names}
+    return {record["_id"]: NamedDocument(text_of(record), _source_of(record)) for record in documents.pick(names)}
+
+
+def find_positions(documents: Documents, names: Collection[str]) -> dict[str, int]:
+    """Return the positions of documents by id; a corpus in files is not parsed."""
+    if isinstance(documents, Corpus):
+        return documents.find(names)
+    return {name: row for row, (name, _) in enumerate(documents) if name in names}
+
+
+def _source_of(record: Record) -> str:
+    metadata = record.get("metadata")
+    return str(metadata.get("source") or "") if isinstance(metadata, dict) else ""
 
 
 def _add_to(checksum: int, row: tuple[str, str]) -> int:

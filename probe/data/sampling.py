@@ -1,5 +1,6 @@
 """Samples of a data set: fewer documents, fewer queries; a small sample is part of a larger one."""
 
+import copy
 import hashlib
 from array import array
 from collections.abc import Container, Iterable, Iterator
@@ -9,11 +10,13 @@ from itertools import islice
 
 import numpy as np
 
+from probe.data.corpus import Corpus
 from probe.data.dataset import Dataset, Qrels
+from probe.data.records import JsonLines, OpenJsonLines
 from probe.data.texts import BLOCK, Documents, EqualTexts, TextHash, TextKeys, Texts
 from probe.errors import CallError
 
-__all__ = ["SampleSize", "sample", "select"]
+__all__ = ["SampleSize", "read_forward", "sample", "select"]
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,51 @@ def select(documents: Documents, always: Container[str], total: int, *, seed: in
     others = min(max(0, total - kept), len(keys))
     last = int(np.partition(np.frombuffer(keys, np.uint64), others - 1)[others - 1]) if others else -1
     return _Selection(documents, always, last, seed, kept + others)
+
+
+def read_forward(documents: Documents) -> Documents:
+    """Return the same documents for one process that reads parts of them in rising order.
+
+    Their file stays open between the parts: gzip and deflate cannot skip, so that opening it for each part would
+    decompress everything before it again.
+    """
+    if isinstance(documents, _Selection):
+        other = copy.copy(documents)
+        object.__setattr__(other, "documents", _LastPart(read_forward(documents.documents)))
+        return other
+    if isinstance(documents, Corpus) and isinstance(documents.records, JsonLines):
+        return replace(documents, records=OpenJsonLines(documents.records.path))
+    return documents
+
+
+class _LastPart:
+    """Documents with the part read last in memory: parts of a selection begin in the block where one ended."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._read: tuple[tuple[int, int], Texts] | None = None
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._documents)
+
+    def read(self, start: int, count: int) -> Texts:
+        """Return up to `count` documents from number `start` on."""
+        if self._read is None or self._read[0] != (start, count):
+            self._read = (start, count), self._documents.read(start, count)
+        return self._read[1]
+
+    @property
+    def text_hash(self) -> str:
+        """Return the sha256 of all ids and texts."""
+        return self._documents.text_hash
+
+    @property
+    def equal_texts(self) -> EqualTexts:
+        """Return the documents whose text occurs more than once."""
+        return self._documents.equal_texts
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,17 @@ class RunContext:
     Attributes:
         store: Store for states, or None.
         progress: Called after every batch.
+        again: Whether the run reads the same states again, so that even a temporary store should keep them.
     """
 
     store: Store | None = None
     progress: Progress = silent
+    again: bool = False
+
+    @property
+    def pass_store(self) -> Store | None:
+        """The store of one pass over texts."""
+        return self.store if self.store is None or self.again else self.store.for_last_pass()
 
 
 @dataclass(frozen=True)
@@ -135,7 +142,7 @@ def read_states(
     Yields:
         States of at most `CHUNK` texts, in order.
     """
-    shelf = open_shelf(reader, side, layer_poolings, store=context.store)
+    shelf = open_shelf(reader, side, layer_poolings, store=context.pass_store)
     looked_up = (
         _look_up(reader, shelf, NumberedTexts(number, texts), role=side.role, layer_poolings=layer_poolings)
         for number, texts in enumerate(chunks(side.texts, CHUNK))
@@ -199,7 +206,8 @@ def open_shelf(
             reader.model, side.role, [reader.at(key) for key in layer_poolings], token_budget=reader.token_budget
         ),
     )
-    _log.info("%s", _look_at(reader.model.source.name, side, shelf, layer_poolings=layer_poolings))
+    if not store.temporary:
+        _log.info("%s", _look_at(reader.model.source.name, side, shelf, layer_poolings=layer_poolings))
     return shelf
 
 
@@ -277,7 +285,8 @@ def _finish(shelf: Shelf | None, work: _Work, states: LayerStates | None) -> Chu
             shelf.put(work.chunk.number, new, record)
         tensors, seconds, truncated = {**tensors, **new}, {**states.seconds, **seconds}, states.truncated
     vectors = {key: dequantize(tensor) for key, tensor in tensors.items()}
-    return ChunkStates(texts.ids, vectors, seconds, truncated, timed=not found.tensors)
+    timed = not found.tensors or (shelf is not None and shelf.temporary)
+    return ChunkStates(texts.ids, vectors, seconds, truncated, timed=timed)
 
 
 def _stored(layer_pooling: LayerPooling, vectors: Embeddings) -> Stored:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.texts import Texts
@@ -10,6 +11,7 @@ from probe.errors import CallError
 from probe.evaluation.records import Evaluation
 from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.top_k import Run, tie_order
+from probe.metrics.vectors import Embeddings
 from probe.results.query_examples import leaders
 
 __all__ = ["BM25", "check_bm25", "evaluate_bm25"]
@@ -54,12 +56,26 @@ def _rank(dataset: Dataset, depth: int) -> Run:
         return {}
     index = bm25s.BM25()
     index.index(corpus, show_progress=False)
-    places = tie_order(documents.ids)
+    places, owns = tie_order(documents.ids), {name: row for row, name in enumerate(documents.ids)}
     queries = bm25s.tokenize(list(dataset.queries.texts), return_ids=False, **options)
     run: Run = {}
     for query, tokens in zip(dataset.queries.ids, queries, strict=True):
-        scores = index.get_scores(tokens).astype(np.float32) if tokens else np.zeros(len(places), np.float32)
-        own = query if query in dataset.dropped else None
-        best = [i for i in np.lexsort((places, -scores))[: depth + 1] if documents.ids[i] != own][:depth]
-        run[query] = {documents.ids[i]: float(scores[i]) for i in best if scores[i] > 0}
+        scores = index.get_scores(tokens).astype(np.float32) if tokens else np.zeros(0, np.float32)
+        if query in dataset.dropped and query in owns and len(scores):
+            scores[owns[query]] = 0
+        run[query] = {documents.ids[row]: float(scores[row]) for row in _best(scores, places, depth)}
     return run
+
+
+def _best(scores: Embeddings, places: NDArray[np.int64], depth: int) -> NDArray[np.int64]:
+    """Return the rows with the greatest positive scores `(N,)`, best first; only these are sorted.
+
+    Args:
+        scores: Scores of the documents.
+        places: Their ranks among equal scores.
+        depth: Number of rows.
+    """
+    least = np.partition(scores, -depth)[-depth] if len(scores) > depth else 0
+    rows = np.flatnonzero((scores > 0) & (scores >= least))
+    chosen: NDArray[np.int64] = rows[np.lexsort((places[rows], -scores[rows]))[:depth]]
+    return chosen

@@ -1,7 +1,7 @@
 """A pass over the documents, in this process or by another engine with the same results per chunk."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from probe.data.dataset import Dataset
@@ -85,7 +85,7 @@ def read_points(
         reader,
         side,
         layer_poolings,
-        context=RunContext(context.store, lambda _, done, total: context.progress(name, done, total)),
+        context=replace(context, progress=lambda _, done, total: context.progress(name, done, total)),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from probe.data.corpus import find_positions
 from probe.data.dataset import Dataset, refuse_images
 from probe.data.texts import spread
 from probe.encoding.chunk_states import RunContext, prompted_documents, prompted_queries, read_states
@@ -24,10 +25,11 @@ from probe.layers.hookpoint import Hookpoint, LayerPooling, Layers
 from probe.metrics.geometry import (
     alignment,
     dominant_dimensions,
-    effective_rank,
+    entropy_rank,
     is_collapsed,
     linear_cka,
     mean_cosine,
+    singular_values,
     spectrum,
     uniformity,
 )
@@ -204,7 +206,7 @@ def _choose(dataset: Dataset) -> _Wanted:
         if grade > 0 and query in rows
     }
     names = {document for _, document in judged}
-    positions = {name: row for row, (name, _) in enumerate(dataset.documents) if name in names}
+    positions = find_positions(dataset.documents, names)
     pairs = [(row, positions[document]) for (_, document), row in judged.items() if document in positions]
     return _Wanted(
         spread(len(dataset.documents), SAMPLE),
@@ -253,14 +255,15 @@ def _pick(
 
 def _measure(point: Hookpoint, cloud: _Cloud) -> GeometryRow:
     norms = np.linalg.norm(cloud.sample.astype(np.float64), axis=1)
-    shares = spectrum(cloud.sample)
+    values = singular_values(cloud.sample)
+    shares = spectrum(values)
     return GeometryRow(
         encoder=str(point),
         layer=point.layer_pooling[0],
         pooling=point.layer_pooling[1],
         dim=int(cloud.sample.shape[1]),
         mean_cosine=mean_cosine(cloud.sample),
-        effective_rank=effective_rank(cloud.sample),
+        effective_rank=entropy_rank(values),
         top_share=float(shares[0]),
         norm=float(norms.mean()),
         norm_deviation=float(norms.std()),
@@ -268,5 +271,5 @@ def _measure(point: Hookpoint, cloud: _Cloud) -> GeometryRow:
         uniformity=uniformity(cloud.sample),
         dominant=dominant_dimensions(cloud.sample),
         spectrum=tuple(shares.tolist()),
-        collapsed=is_collapsed(cloud.sample),
+        collapsed=is_collapsed(cloud.sample, values),
     )

@@ -7,7 +7,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from probe.errors import DataError
@@ -17,6 +17,7 @@ __all__ = [
     "START",
     "SURROGATE",
     "UNREADABLE",
+    "LineFile",
     "Mark",
     "bounded_lines",
     "label",
@@ -61,32 +62,70 @@ def replace_surrogates(text: str) -> str:
 
 
 def read_lines(path: Any, start: Mark = START) -> Iterator[tuple[Mark, str]]:
-    """Yield the non-blank lines of a file with their positions.
+    """Yield the non-blank lines of a file with their positions, as `LineFile.lines` does; close it at the end."""
+    with LineFile(path) as file:
+        yield from file.lines(start)
 
-    Args:
-        path: A `pathlib`, `zipfile` or remote path; `.gz` files are decompressed.
-        start: Start position.
 
-    Raises:
-        DataError: If the file is missing, unreadable, not UTF-8, or has a line longer than `LONGEST_LINE`.
-    """
-    offset, number = start
-    try:
-        if not path.exists():
-            raise DataError(f"{label(path)} is missing: a BEIR data set has corpus.jsonl, queries.jsonl and qrels/")
-        with _open(path) as file:
+class LineFile:
+    """A text file that stays open between reads: of a compressed file, a later part continues where one ended."""
+
+    def __init__(self, path: Any) -> None:
+        """Open the file at the first read.
+
+        Args:
+            path: A `pathlib`, `zipfile` or remote path; `.gz` files are decompressed.
+        """
+        self._path = path
+        self._stack = ExitStack()
+        self._file: Any = None
+
+    def __enter__(self) -> "LineFile":
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self._file = None
+        self._stack.close()
+
+    def lines(self, start: Mark = START) -> Iterator[tuple[Mark, str]]:
+        """Yield the non-blank lines with their positions; a read ends where the next one begins.
+
+        Args:
+            start: Start position.
+
+        Raises:
+            DataError: If the file is missing, unreadable, not UTF-8, or has a line longer than `LONGEST_LINE`.
+        """
+        path, (offset, number) = self._path, start
+        try:
+            file = self._open()
             file.seek(offset)
             for data in bounded_lines(file):
                 line = data.decode("utf-8" if number else "utf-8-sig")
                 if line.strip():
                     yield Mark(offset, number), line.rstrip("\r\n")
                 offset, number = offset + len(data), number + 1
-    except UnicodeDecodeError as error:
-        raise DataError(f"{label(path)}:{number + 1}: not UTF-8 ({error.reason} at byte {error.start})") from error
-    except OverflowError as error:
-        raise DataError(f"{label(path)}:{number + 1}: {error}") from error
-    except UNREADABLE as error:
-        raise DataError(f"{label(path)}:{number + 1}: cannot be read ({error})") from error
+        except UnicodeDecodeError as error:
+            raise DataError(f"{label(path)}:{number + 1}: not UTF-8 ({error.reason} at byte {error.start})") from error
+        except OverflowError as error:
+            raise DataError(f"{label(path)}:{number + 1}: {error}") from error
+        except UNREADABLE as error:
+            self.close()
+            raise DataError(f"{label(path)}:{number + 1}: cannot be read ({error})") from error
+
+    def _open(self) -> Any:
+        if self._file is None:
+            if not self._path.exists():
+                expected = "a BEIR data set has corpus.jsonl, queries.jsonl and qrels/"
+                raise DataError(f"{label(self._path)} is missing: {expected}")
+            file = self._stack.enter_context(self._path.open("rb"))
+            packed = self._path.name.endswith(".gz")
+            self._file = self._stack.enter_context(gzip.GzipFile(fileobj=file, mode="rb")) if packed else file
+        return self._file
 
 
 def bounded_lines(file: Any) -> Iterator[bytes]:
@@ -101,13 +140,6 @@ def bounded_lines(file: Any) -> Iterator[bytes]:
                 f"line longer than {LONGEST_LINE >> 20} MiB: expected one record or judgement per line; split the text"
             )
         yield data
-
-
-@contextmanager
-def _open(path: Any) -> Iterator[Any]:
-    with ExitStack() as stack:
-        file = stack.enter_context(path.open("rb"))
-        yield stack.enter_context(gzip.open(file)) if path.name.endswith(".gz") else file
 
 
 def parse_json(line: str, location: str) -> Any:

@@ -13,9 +13,11 @@ __all__ = [
     "alignment",
     "dominant_dimensions",
     "effective_rank",
+    "entropy_rank",
     "is_collapsed",
     "linear_cka",
     "mean_cosine",
+    "singular_values",
     "spectrum",
     "uniformity",
 ]
@@ -23,16 +25,21 @@ __all__ = [
 _Wide = NDArray[np.float64]
 
 
-def spectrum(vectors: Embeddings) -> _Wide:
+def singular_values(vectors: Embeddings) -> _Wide:
+    """Return the singular values `(min(N, D),)` of vectors `(N, D)` scaled to length 1, not centred, descending."""
+    values: _Wide = np.asarray(np.linalg.svd(_wide(vectors), compute_uv=False), np.float64)
+    return values
+
+
+def spectrum(values: _Wide) -> _Wide:
     """Return the share of every principal axis in the energy of unit vectors.
 
     Args:
-        vectors: `(N, D)`; scaled to length 1, not centred.
+        values: Their singular values.
 
     Returns:
-        `(min(N, D),)`, descending, summing to 1; zeros if every vector is zero.
+        As many shares, descending, summing to 1; zeros if every vector is zero.
     """
-    values: _Wide = np.asarray(np.linalg.svd(_wide(vectors), compute_uv=False), np.float64)
     energies: _Wide = values**2
     total = float(energies.sum())
     return energies / total if total > 0 else energies
@@ -123,28 +130,39 @@ def mean_cosine(vectors: Embeddings) -> float:
 
 
 def effective_rank(vectors: Embeddings) -> float:
+    """Return the effective rank of vectors `(N, D)`, scaled to length 1, not centred; see `entropy_rank`."""
+    return entropy_rank(singular_values(vectors))
+
+
+def entropy_rank(values: _Wide) -> float:
     """Return the exponential of the entropy of the normalized singular values (Roy and Vetterli 2007).
 
     Args:
-        vectors: `(N, D)`; scaled to length 1, not centred.
+        values: Singular values of unit vectors.
 
     Returns:
-        1 for a single direction, up to min(N, D); 0 if every vector is zero.
+        1 for a single direction, up to the number of values; 0 if every vector is zero.
     """
-    values = np.linalg.svd(_wide(vectors), compute_uv=False)
     if values.sum() == 0:
         return 0.0
     shares = values[values > 0] / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def is_collapsed(vectors: Embeddings) -> bool:
-    """Return whether the vectors `(N, D)` are all equal up to scale, or all zero."""
+def is_collapsed(vectors: Embeddings, values: _Wide | None = None) -> bool:
+    """Return whether the vectors `(N, D)` are all equal up to scale, or all zero.
+
+    Args:
+        vectors: The vectors.
+        values: Their singular values, if known; default: those of a sample, where it may have one direction.
+    """
     sample = vectors[:SAMPLE]
     if len(sample) < 2:
         return False
     # Anisotropic states reach mean cosines of .9999 and still rank well, so only rounding is tolerated.
-    return mean_cosine(sample) > 1 - 1e-6 or (_has_one_direction(sample) and effective_rank(sample) < 1.01)
+    if mean_cosine(sample) > 1 - 1e-6:
+        return True
+    return _has_one_direction(sample) and entropy_rank(singular_values(sample) if values is None else values) < 1.01
 
 
 def _has_one_direction(vectors: Embeddings) -> bool:

@@ -53,6 +53,8 @@ _IDLE = {
 }
 # Codes of stored vectors, beside a model that does not read them.
 QUANTIZER_CODES = "quantizer.safetensors"
+# Values of a tensor that are converted and hashed at a time.
+_PART = 1 << 20
 _SETTINGS = {"config.json", "config_sentence_transformers.json", "generation_config.json", "modules.json"}
 TOKENIZER_FILES = ("tokenizer*.json", "*_tokens*.json", "vocab.*", "merges.txt", "*.model")
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
@@ -131,7 +133,7 @@ def hash_states(module: nn.Module, stack: LayerStack) -> tuple[str, ...]:
     """Return the sha256 of everything that determines the states of each layer, from layer 0 to the last.
 
     Args:
-        module: The transformer, in float32.
+        module: The transformer, with the weights it computes with.
         stack: Its layers.
     """
     in_blocks = f"{stack.path}."
@@ -167,7 +169,7 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     """Return the sha256 of tensors with their names and dtypes, independent of their order."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
-        _add_tensor(digest, f"{name} {tensor.dtype}", tensor)
+        _add_tensor(digest, f"{name} {tensor.dtype}", tensor, dtype=tensor.dtype)
     return digest.hexdigest()
 
 
@@ -184,9 +186,12 @@ def _settings(config: Any, layer: int, depth: int) -> dict[str, Any]:
 def _add(digest: Any, tensors: Mapping[str, Tensor]) -> None:
     """Add tensors by value, independent of their precision."""
     for name, tensor in sorted(tensors.items()):
-        _add_tensor(digest, name, tensor.float() if tensor.is_floating_point() else tensor)
+        _add_tensor(digest, name, tensor, dtype=torch.float32 if tensor.is_floating_point() else tensor.dtype)
 
 
-def _add_tensor(digest: Any, name: str, tensor: Tensor) -> None:
+def _add_tensor(digest: Any, name: str, tensor: Tensor, *, dtype: torch.dtype) -> None:
+    """Add a tensor as values of a dtype, converted in parts: a copy of a large one would double a model's memory."""
     digest.update(f"{name} {tuple(tensor.shape)}".encode())
-    digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    flat = tensor.detach().reshape(-1)
+    for start in range(0, len(flat), _PART):
+        digest.update(flat[start : start + _PART].cpu().to(dtype).contiguous().view(torch.uint8).numpy().data)

@@ -101,7 +101,7 @@ def pick_max_tokens(wanted: int | None, named: int | None, possible: int | None,
 
 
 def assemble(files: ModelFiles, pipeline: Any, stack: LayerStack, *, facts: ModelFacts | None = None) -> "LoadedModel":
-    """Build a single-tower encoder from a SentenceTransformer in float32.
+    """Build a single-tower encoder from a SentenceTransformer.
 
     Args:
         files: The model's files.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from probe.errors import ModelError
+from probe.layers.full_precision import full_precision
 from probe.layers.layer_stack import find_layers
 from probe.models.in_memory import read_sentence_transformer
 from probe.models.info import ModelFacts, ModelFiles, find_files, known_facts
@@ -66,16 +67,17 @@ def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedMode
         return load_tower(files, files.options.max_tokens)
     from probe.models.pipeline import check_reads_texts, load_pipeline
 
-    pipeline, missing = load_pipeline(files)
+    pipeline, missing = load_pipeline(files, files.dtype)
     name = files.source.name
     first: Any = pipeline[0]
     check_reads_texts(pipeline, name)
-    stack = find_layers(first.auto_model)
+    with full_precision(first.auto_model):
+        stack = find_layers(first.auto_model)
     refuse_missing(name, [tensor for tensor in missing if stack.needs(tensor)])
     key = json.dumps([files.describe(), str(files.options), files.source.refusal], default=str)
     model = assemble(files, pipeline, stack, facts=facts or _FACTS.get(key))
     _FACTS[key] = known_facts(model)
-    # Cast once instead of in every product as autocast does: this also halves the memory traffic in between.
+    # Buffers, too, and what transformers keeps in float32: a cast in every product, as by autocast, takes more traffic.
     first.auto_model.to(files.device, files.dtype)
     for module in list(pipeline)[1:]:
         module.to(files.device)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from probe.errors import ModelError, first_line
 from probe.layers.capture import Capture
+from probe.layers.full_precision import full_precision, is_half
 from probe.layers.hookpoint import OWN
 from probe.layers.layer_stack import LayerStack
 from probe.layers.padding import Batching, find_batching
@@ -81,7 +82,7 @@ def find_own_vectors(pipeline: Any, stack: LayerStack, files: ModelFiles) -> Own
     """Compare own vectors at the last layer with those of sentence-transformers, on a few texts.
 
     Args:
-        pipeline: The SentenceTransformer, in float32.
+        pipeline: The SentenceTransformer; in half precision, it is compared in float32 arithmetic on a CPU.
         stack: The layers of its transformer.
         files: The model's files.
 
@@ -92,7 +93,8 @@ def find_own_vectors(pipeline: Any, stack: LayerStack, files: ModelFiles) -> Own
         ModelError: If the two differ, or the model does not read plain texts.
     """
     try:
-        return _compare(pipeline, stack, files)
+        with full_precision(pipeline[0].auto_model):
+            return _compare(pipeline, stack, files)
     except ModelError:
         raise
     except Exception as error:  # models fail in many ways on unexpected tokens
@@ -110,14 +112,15 @@ def _explain_failure(pipeline: Any, name: str, error: Exception) -> str:
 def _compare(pipeline: Any, stack: LayerStack, files: ModelFiles) -> OwnVectors:
     reader = _LastLayer(pipeline, stack)
     roles = [Role("query", files.config.query_prompt), Role("document", files.config.document_prompt)]
-    width = reader.states(_EXAMPLES[:1], roles[0]).shape[-1]
+    states = reader.states(_EXAMPLES[:1], roles[0])
+    width = states.shape[-1]
     try:
         expected = [_embed_alone(pipeline, role) for role in roles]
     except Exception as error:  # custom modules may raise anything
         refusal = f"sentence-transformers cannot encode with it ({type(error).__name__}: {first_line(error)})"
         return OwnVectors(width, 0, None, refusal, _batching(pipeline))
     alone = [torch.cat([reader.vectors([text], role) for text in _EXAMPLES]) for role in roles]
-    tolerance = _TOLERANCE if pipeline[0].auto_model.dtype == torch.float32 else _HALF_TOLERANCE
+    tolerance = _HALF_TOLERANCE if is_half(states.dtype) else _TOLERANCE
     difference = _differ(torch.cat(alone), torch.cat(expected))
     if difference > tolerance:
         raise ModelError(

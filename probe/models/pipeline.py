@@ -40,12 +40,18 @@ class _CheckedTransformer(Transformer):
         self.missing = tuple(sorted(report["missing_keys"]))
         return model
 
+    def parameters(self, recurse: bool = True) -> Iterator[torch.nn.Parameter]:
+        """Yield one in float32 first: sentence-transformers rounds all later modules to the dtype of the first."""
+        yield torch.nn.Parameter(torch.empty(0))
+        yield from super().parameters(recurse)
 
-def load_pipeline(files: ModelFiles) -> tuple[SentenceTransformer, tuple[str, ...]]:
-    """Load a model with sentence-transformers, in float32 on the CPU.
+
+def load_pipeline(files: ModelFiles, dtype: torch.dtype = torch.float32) -> tuple[SentenceTransformer, tuple[str, ...]]:
+    """Load a model with sentence-transformers, on the CPU.
 
     Args:
         files: The model's files with their settings.
+        dtype: Dtype of the transformer's weights; those of a router, and the modules after it, are in float32.
 
     Returns:
         The model in evaluation mode, and the tensors that its transformer's files lack.
@@ -54,7 +60,7 @@ def load_pipeline(files: ModelFiles) -> tuple[SentenceTransformer, tuple[str, ..
         CallError: If a requested setting does not exist in the model's config.
         ModelError: If it cannot be loaded, or does not start with a transformer that reads texts.
     """
-    options = _load_options(files)
+    options = _load_options(files, dtype)
     try:
         model = (_load_modules if files.config.modules else _load_plain)(files, options)
     except (CallError, ModelError):
@@ -75,8 +81,8 @@ def _is_foreign(entry: SavedModule) -> bool:
     return not (entry.of_package or entry.type.startswith(_OWN_PREFIX))
 
 
-def _load_options(files: ModelFiles) -> dict[str, Any]:
-    weights: dict[str, Any] = {"dtype": torch.float32, "use_safetensors": True}
+def _load_options(files: ModelFiles, dtype: torch.dtype) -> dict[str, Any]:
+    weights: dict[str, Any] = {"dtype": torch.float32 if files.config.route else dtype, "use_safetensors": True}
     if files.options.attn is not None:
         weights["attn_implementation"] = files.options.attn
     settings = {name: _read_value(text) for name, text in files.options.config}

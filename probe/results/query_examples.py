@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.data.corpus import document_sources
+from probe.data.corpus import read_named
 from probe.data.dataset import Dataset
 from probe.data.images import shown
 from probe.data.texts import shorten
@@ -110,8 +110,9 @@ def choose_examples(scores: NDArray[np.float64], found: Sequence[Leaders], datas
         for why, column in _choose(scores)
     )
     named = {doc for one in examples for doc in _documents_of(one)}
-    beginnings = {name: _shorten(text) for name, text in dataset.documents if name in named}
-    return Examples(examples, beginnings, document_sources(dataset.documents, named))
+    documents = read_named(dataset.documents, named)
+    beginnings = {name: _shorten(one.text) for name, one in documents.items()}
+    return Examples(examples, beginnings, {name: one.source for name, one in documents.items() if one.source})
 
 
 def before_and_after(examples: Examples, before: int, after: int) -> Examples:

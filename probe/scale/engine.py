@@ -50,7 +50,7 @@ class RayEngine:
         gpus = _gpus_of_worker(self.gpus, scan)
         setup = set_up_workers(scan, set_up_corpus(scan.dataset, self.source, CHUNK), self.trust)
         documents = len(scan.dataset.documents)
-        tally = Tally(setup.corpus.chunks, stored=scan.context.store is not None)
+        tally = Tally(setup.corpus.chunks, stored=setup.store is not None and not setup.store.temporary)
         with connected(self.address, self.workers):
             for result in chunk_results(setup, _count_workers(self.workers, gpus), gpus):
                 found = tally.take(result)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from probe.data.sampling import read_forward
 from probe.data.texts import Texts
 from probe.encoding.chunk_states import NumberedTexts, read_chunk
 from probe.evaluation.scan import ChunkFound, find_in_chunk, points_of
@@ -80,7 +81,7 @@ class _OpenWorker:
         torch.set_num_threads(1)
         os.environ.setdefault("RAYON_NUM_THREADS", "1")
         self._setup: WorkerSetup = ray.get(setup)
-        self._documents, self._size = self._setup.corpus.open(), self._setup.corpus.size
+        self._documents, self._size = read_forward(self._setup.corpus.open()), self._setup.corpus.size
         self._readers = {model.name: model.open(self._setup.store) for model in self._setup.models}
         store = self._setup.store
         self._shelves = {

@@ -80,7 +80,7 @@ class WorkerSetup:
 def set_up_workers(scan: Scan, corpus: CorpusSetup, trust: bool) -> WorkerSetup:
     """Return the setup of workers for a pass over the documents."""
     models = tuple(_set_up_model(scan, reader, trust) for reader in scan.readers.values())
-    return WorkerSetup(scan.tracker, models, corpus, scan.context.store)
+    return WorkerSetup(scan.tracker, models, corpus, scan.context.pass_store)
 
 
 def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
@@ -99,7 +99,7 @@ def _set_up_model(scan: Scan, reader: LayerReader, trust: bool) -> ModelSetup:
         document_prompt_name=None,
         trust_remote_code=trust,
     )
-    open_shelf(reader, side, list(points_of(scan.tracker, reader)), store=scan.context.store)
+    open_shelf(reader, side, list(points_of(scan.tracker, reader)), store=scan.context.pass_store)
     wanted = list(points_of(scan.tracker, reader))
     contents = content_ids(model, side.role, map(reader.at, wanted), token_budget=reader.token_budget)
     name, typed = model.source.name, model.source.typed

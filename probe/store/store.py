@@ -5,7 +5,9 @@ texts each. They are written atomically (renamed, or put into an object store in
 verified by itself.
 """
 
+import copy
 import logging
+import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -38,15 +40,37 @@ _log = logging.getLogger(__name__)
 class Store:
     """A folder of entries; a disk error is reported once, and work continues without the store."""
 
-    def __init__(self, folder: str | Location) -> None:
-        """Create a store at a folder or URL; the folder is created on first write."""
+    def __init__(self, folder: str | Location, *, temporary: bool = False) -> None:
+        """Create a store at a folder or URL; the folder is created on first write.
+
+        Args:
+            folder: The folder or URL.
+            temporary: Whether it is removed with the run: only states that the run reads again are worth a write.
+        """
         if not isinstance(folder, str | Path | RemotePath):
             raise wrong_type("store", folder, "the path or the URL of a folder")
         self.folder = locate(folder) if isinstance(folder, str) else folder
+        self.temporary = temporary
         self._writable = True
+
+    @classmethod
+    def in_scratch(cls) -> "Store | None":
+        """Return a temporary store among the process's temporary files, or None if it can have none."""
+        try:
+            return cls(Path(tempfile.gettempdir(), "states"), temporary=True)
+        except OSError:
+            return None
 
     def __repr__(self) -> str:
         return f"Store({str(self.folder)!r})"
+
+    def for_last_pass(self) -> "Store":
+        """Return the store for states that nothing reads afterwards: a temporary one is read, but not written."""
+        if not self.temporary:
+            return self
+        other = copy.copy(self)
+        other._writable = False
+        return other
 
     def shelf(
         self, parts: Mapping[str, Any], about: Mapping[str, Any], contents: Mapping[LayerPooling, str] | None = None
@@ -110,6 +134,7 @@ class Shelf:
     ) -> None:
         """Create an entry at a folder of the store; use `Store.shelf` instead."""
         self._store = store
+        self.temporary = store.temporary
         self._listing = ShelfListing(folder)
         self._find_twins = find_twins
         self._twins: list[Twin] | None = None

@@ -46,7 +46,7 @@ def similarity_task(data: FitData, steps: int) -> TrainingTask:
         held_out=draw_texts(rows.held_out, 64, 1, seed=0),
         collator=StateCollator(data),
         evaluator=None,
-        fingerprint={"data": "tiny"},
+        fingerprint=lambda: {"data": "tiny"},
     )
 
 
@@ -136,9 +136,18 @@ def test_the_losses_of_sentence_transformers_work_unchanged() -> None:
             held_out=draw_pairs(pairs.held_out, documents, 16, steps=1, seed=0),
             collator=StateCollator(JUDGED),
             evaluator=HeldOutQueries(JUDGED, pairs.held_out, DIMS),
-            fingerprint={},
+            fingerprint=dict,
         )
         assert len(train(network, task, SHORT)) == 3
+
+
+def test_states_are_hashed_only_to_protect_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[object] = []
+    monkeypatch.setattr(training, "hash_tensors", lambda tensors: hashed.append(tensors) or "")
+    fit_network("linear", DATA, DIMS, options=SHORT)
+    assert hashed == []
+    fit_network("linear", DATA, DIMS, options=replace(SHORT, checkpoint_dir=tmp_path / "checkpoints"))
+    assert len(hashed) == 1
 
 
 class _Interrupted(Exception):

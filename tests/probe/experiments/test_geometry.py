@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 import cli
 from probe.data.dataset import Dataset
+from probe.data.records import JsonLines
 from probe.data.texts import Texts
 from probe.encoding.chunk_states import prompted_documents, prompted_queries, read_states
 from probe.encoding.hookpoints import select_hookpoints
@@ -28,6 +29,7 @@ from probe.metrics.geometry import (
     effective_rank,
     linear_cka,
     mean_cosine,
+    singular_values,
     spectrum,
     uniformity,
 )
@@ -71,7 +73,7 @@ def test_uniformity_is_the_log_of_the_mean_gaussian_potential() -> None:
 def test_the_spectrum_is_that_of_the_second_moments() -> None:
     wide = np.array(units(cloud()))
     values = np.linalg.eigvalsh(wide.T @ wide)[::-1]
-    assert spectrum(cloud()) == pytest.approx(values / values.sum(), rel=1e-5)
+    assert spectrum(singular_values(cloud())) == pytest.approx(values / values.sum(), rel=1e-5)
     assert effective_rank(cloud()) == pytest.approx(
         math.exp(-sum(s * math.log(s) for s in np.sqrt(values) / np.sqrt(values).sum())), rel=1e-5
     )
@@ -231,3 +233,20 @@ def test_the_towers_of_a_model_are_groups_of_their_own() -> None:
     assert list(found.by_model()) == ["clip@image:own", "clip@text:own"]
     across = next(grid for grid in found.grids() if grid.first != grid.second)
     assert across.values == {(0, 0): 2, (0, 1): 3, (1, 0): 12, (1, 1): 13}
+
+
+def test_a_row_takes_one_decomposition_and_pairs_are_found_without_parsing(
+    tmp_path: Path, tiny_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_dataset(str(make_dataset(tmp_path / "tiny")))
+    reader = open_reader(str(tiny_folder("bert")), OPTIONS)
+    calls: list[str] = []
+    svd, entries = np.linalg.svd, JsonLines.entries
+    monkeypatch.setattr(np.linalg, "svd", lambda *args, **options: calls.append("svd") or svd(*args, **options))
+    monkeypatch.setattr(JsonLines, "entries", lambda *args: calls.append("parse") or entries(*args))
+    candidate = Candidate(reader, select_hookpoints(reader.model, "1-3", ["mean"]))
+    result = measure_candidates([candidate], data, RunOptions())
+    assert (len(result.rows), result.settings["pairs"]) == (3, 8)
+    assert calls.count("svd") == 3
+    # Only to encode it.
+    assert calls.count("parse") == 1

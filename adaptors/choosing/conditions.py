@@ -30,8 +30,8 @@ def condition_p_values(
 
     `every` is an intersection-union test (Berger, Technometrics 1982): the null hypothesis is that an encoder is worse
     on at least one data set, and it is rejected only if the test of each data set rejects. The p-value is the largest
-    of the data sets' p-values; it needs no correction for their number. `mean` is one randomisation test of the mean
-    over data sets, each with the same weight, stratified by data set.
+    of the data sets' p-values (`non_inferiority_p_values`); it needs no correction for their number. `mean` is one
+    randomisation test of the mean over data sets, each with the same weight, stratified by data set.
 
     Args:
         scores: Per data set, one row per encoder, one value per query `(R, Q_s)`.

@@ -175,6 +175,7 @@ def _describe_training(encoder: AdaptedEncoder, dataset: str) -> str:
     return (
         f"On top is {form} to {encoder.dim} dimensions (`{facts.kind}`), fitted to the texts of {names} {how}; "
         f"the layers below were not trained.{needs}{_describe_target(encoder.maps_to)}"
+        + "".join(f" Note: {note}." for note in encoder.notes)
     )
 
 

@@ -102,17 +102,19 @@ def shrink_spectrum(values: Tensor, count: float) -> Tensor:
 def _effective_count(data: FitData) -> float:
     """Return the number of texts of equal weight whose mean has the sampling error of `mixed_moments`."""
     documents, queries = len(data.documents), len(data.queries)
-    if queries == 0:
-        return documents
-    return 1 / ((1 - _QUERY_SHARE) ** 2 / documents + _QUERY_SHARE**2 / queries)
+    share = _query_share(data)
+    return 1 / ((1 - share) ** 2 / documents + share**2 / max(1, queries))
+
+
+def _query_share(data: FitData) -> float:
+    """Return the weight of the queries' moments; less where they are few, lest their sampling error is the greater."""
+    return min(_QUERY_SHARE, math.sqrt(len(data.queries) / len(data.documents)))
 
 
 def mixed_moments(data: FitData) -> Tensor:
     """Return the second moments `(D, D)` of documents and queries with the weights of `spectral`."""
-    documents = second_moments(data.documents)
-    if len(data.queries) == 0:
-        return documents
-    return (1 - _QUERY_SHARE) * documents + _QUERY_SHARE * second_moments(data.queries)
+    documents, share = second_moments(data.documents), _query_share(data)
+    return documents if share == 0 else (1 - share) * documents + share * second_moments(data.queries)
 
 
 def second_moments(states: Tensor) -> Tensor:

@@ -18,8 +18,8 @@ __all__ = ["or_pca", "ranking_divergence"]
 def or_pca(fitted: FitResult, data: FitData, dims: Sequence[int], *, seed: int) -> FitResult:
     """Return a trained adaptor or, if that ranks more like the teacher on held-out texts, PCA with a note.
 
-    The anchors are those that chose the best epoch: no step was taken on them. The teacher is the frozen encoder on
-    shrunk axes (`whiten_targets`), which tends to the frozen encoder itself where texts are few.
+    The anchors are drawn from the texts that chose the best epoch: no step was taken on them. The teacher is the frozen
+    encoder on shrunk axes (`whiten_targets`), which tends to the frozen encoder itself where texts are few.
 
     Args:
         fitted: The adaptor, taught to rank like the targets.
@@ -28,8 +28,10 @@ def or_pca(fitted: FitResult, data: FitData, dims: Sequence[int], *, seed: int) 
         seed: Seed of the training, which decides the texts held out.
 
     Returns:
-        The adaptor, or PCA with as many dimensions.
+        The adaptor, or PCA with as many dimensions; the adaptor if the states have fewer.
     """
+    if fitted.module.dim > data.documents.shape[1]:  # wider than the states, as some final embeddings are
+        return fitted
     pca = fit_pca(data, fitted.module.dim)
     own, rival = (ranking_divergence(adaptor, data, dims, seed=seed) for adaptor in (fitted.module, pca))
     if own < rival:

@@ -70,7 +70,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
         held_out=held_out,
         collator=StateCollator(taught, choice.grades),
         evaluator=evaluator,
-        fingerprint=partial(fingerprint, network, data, replace(options, loss=loss), dims=dims),
+        fingerprint=partial(fingerprint, network, taught, replace(options, loss=loss), dims=dims),
     )
     epochs = train(network, task, options)
     # Linear networks are returned as a linear map.

@@ -17,7 +17,7 @@ import typer
 
 from probe.errors import CallError
 from probe.io.files import reason
-from probe.scale.processors import OMP_THREADS, find_threads
+from probe.scale.processors import THREADS, find_threads
 
 __all__ = [
     "PIPE_CLOSED",
@@ -44,8 +44,6 @@ _ENVIRONMENT = {
 
 # Exit code of a command killed by SIGPIPE, as shells report it: 128 + 13.
 PIPE_CLOSED = 141
-# Read by OpenMP, MKL and OpenBLAS; and by the tokenizers, which by themselves use the processors of the container.
-_THREADS = (OMP_THREADS, "RAYON_NUM_THREADS")
 _ERRORS = "bytes-or-question-mark"
 _ENDING = ("SIGTERM", "SIGHUP")
 
@@ -70,7 +68,7 @@ def with_threads(asked: int | None) -> Iterator[None]:
     if found is None:
         yield
         return
-    before = {name: os.environ.get(name) for name in (_THREADS if asked is not None else _THREADS[:1])}
+    before = {name: os.environ.get(name) for name in (THREADS if asked is not None else THREADS[:1])}
     os.environ.update({name: str(found) for name, value in before.items() if not value or asked is not None})
     loaded = sys.modules.get("torch")  # has read the environment already
     threads = loaded.get_num_threads() if loaded else found

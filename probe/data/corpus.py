@@ -3,6 +3,7 @@
 import zlib
 from array import array
 from collections.abc import Collection, Container, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
@@ -89,16 +90,16 @@ class Corpus:
             DataError: If the files have changed since the corpus was opened.
         """
         wanted = self.find(names)
-        records = OpenJsonLines(self.records.path) if isinstance(self.records, JsonLines) else self.records
-        for block in sorted({row // BLOCK for row in wanted.values()}):
-            entries = records.entries(Mark(*map(int, self.index[block, :2])))
-            checksum = 0
-            for entry in islice(entries, min(BLOCK, self.count - block * BLOCK)):
-                checksum = _add_to(checksum, (entry.record["_id"], text_of(entry.record)))
-                if entry.record["_id"] in wanted:
-                    yield entry.record
-            if checksum != self.index[block, 2]:
-                raise self._changed()
+        with _opened(self.records) as records:
+            for block in sorted({row // BLOCK for row in wanted.values()}):
+                entries = records.entries(Mark(*map(int, self.index[block, :2])))
+                checksum = 0
+                for entry in islice(entries, min(BLOCK, self.count - block * BLOCK)):
+                    checksum = _add_to(checksum, (entry.record["_id"], text_of(entry.record)))
+                    if entry.record["_id"] in wanted:
+                        yield entry.record
+                if checksum != self.index[block, 2]:
+                    raise self._changed()
 
     def _read_block(self, rows: Iterator[tuple[str, str]], block: int) -> list[tuple[str, str]]:
         found, checksum = list(islice(rows, min(BLOCK, self.count - block * BLOCK))), 0
@@ -186,6 +187,16 @@ def find_positions(documents: Documents, names: Collection[str]) -> dict[str, in
     if isinstance(documents, Corpus):
         return documents.find(names)
     return {name: row for row, (name, _) in enumerate(documents) if name in names}
+
+
+@contextmanager
+def _opened(records: Records) -> Iterator[Records]:
+    """Keep a JSONL file open within the block, so that parts in rising order decompress every byte once."""
+    if not isinstance(records, JsonLines):
+        yield records
+        return
+    with closing(OpenJsonLines(records.path)) as opened:
+        yield opened
 
 
 def _source_of(record: Record) -> str:

@@ -110,6 +110,10 @@ class OpenJsonLines(JsonLines):
     def _file(self) -> LineFile:
         return LineFile(self.path)
 
+    def close(self) -> None:
+        """Close the file; the next read opens it again."""
+        self._file.close()
+
     def _lines(self, start: Mark) -> Iterator[tuple[Mark, str]]:
         return self._file.lines(start)
 

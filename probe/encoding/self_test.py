@@ -15,6 +15,7 @@ from torch import nn
 
 from probe.encoding.reader import LayerReader
 from probe.errors import ModelError
+from probe.layers.full_precision import full_precision
 from probe.metrics.vectors import Embeddings
 from probe.models.loaded import LoadedModel
 
@@ -72,8 +73,8 @@ def compare_with_cpu(model: LoadedModel, make_reader: Callable[[Any], LayerReade
         ModelError: If they differ by more than the tolerance of its dtype.
     """
     found = _embed_or_fail(make_reader(model))
-    with _on_cpu(model):
-        expected = _embed(make_reader(replace(model, device=torch.device("cpu"), dtype=torch.float32)))
+    with _on_cpu(model), full_precision(model.module):
+        expected = _embed(make_reader(replace(model, device=torch.device("cpu"))))
     apart, tolerance = _distance(found, expected), TOLERANCE[model.dtype]
     if not apart <= tolerance:  # also if it is NaN
         dtype = str(model.dtype).removeprefix("torch.")
@@ -108,16 +109,15 @@ def _distance(found: Embeddings | None, expected: Embeddings) -> float:
 
 @contextmanager
 def _on_cpu(model: LoadedModel) -> Iterator[None]:
-    """Move a model's weights to the CPU in float32; afterwards they are back, with the same bits."""
+    """Move a model to the CPU and back, in its own dtype: a copy in float32 might not fit."""
     others = [] if model.pipeline is None else list(model.pipeline)[1:]
     try:
-        _move(model.module, others, "cpu", torch.float32)
+        _move(model.module, others, "cpu")
         yield
     finally:
-        _move(model.module, others, model.device, model.dtype)
+        _move(model.module, others, model.device)
 
 
-def _move(module: nn.Module, others: list[nn.Module], *to: Any) -> None:
-    module.to(*to)
-    for other in others:  # these compute in float32 on any device
-        other.to(to[0])
+def _move(module: nn.Module, others: list[nn.Module], device: str | torch.device) -> None:
+    for one in (module, *others):
+        one.to(device)

@@ -146,7 +146,7 @@ def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *,
     larger one of the two tests of `judge`.
 
     Args:
-        scores: One row per encoder, one value per query `(R, Q)`, at least two queries.
+        scores: One row per encoder, one value per query `(R, Q)`.
         baseline: Values of the baseline for the same queries `(Q,)`.
         margin: Non-inferiority margin, above 0.
         seed: Random seed of the randomisation test, the same for every row.
@@ -160,7 +160,7 @@ def non_inferiority_p_values(scores: Scores, baseline: Scores, margin: float, *,
 def _count_freedom(scores: Scores, baselines: Scores) -> NDArray[np.int64]:
     """Return the degrees of freedom per row: the queries that differ and one more (see `likelihood_p_values`)."""
     freedom: NDArray[np.int64] = np.minimum((scores != baselines).sum(axis=1) + 1, scores.shape[1] - 1)
-    return freedom
+    return np.maximum(freedom, 1)
 
 
 def _judge(kept: Scores, full: Scores, goal: GateGoal, *, freedom: int, p_values: tuple[float, float]) -> Judgement:

@@ -101,6 +101,7 @@ class ModelFiles(_ModelIdentity):
             # The location of its modules does not matter, and their content is covered by the files.
             "config": {k: value for k, value in asdict(self.config).items() if k not in ("transformer", "modules")},
             "max_tokens": self.options.max_tokens,
+            "refusal": self.source.refusal,
             # Weights are loaded, checked and hashed in the dtype in which they are used.
             "dtype": str(self.dtype),
             "libraries": library_versions(VECTOR_LIBRARIES),

@@ -74,7 +74,7 @@ def load_files(files: ModelFiles, facts: ModelFacts | None = None) -> LoadedMode
     with full_precision(first.auto_model):
         stack = find_layers(first.auto_model)
     refuse_missing(name, [tensor for tensor in missing if stack.needs(tensor)])
-    key = json.dumps([files.describe(), str(files.options), files.source.refusal], default=str)
+    key = json.dumps([files.describe(), str(files.options)], default=str)
     model = assemble(files, pipeline, stack, facts=facts or _FACTS.get(key))
     _FACTS[key] = known_facts(model)
     # Buffers, too, and what transformers keeps in float32: a cast in every product, as by autocast, takes more traffic.

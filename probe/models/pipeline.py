@@ -82,7 +82,9 @@ def _is_foreign(entry: SavedModule) -> bool:
 
 
 def _load_options(files: ModelFiles, dtype: torch.dtype) -> dict[str, Any]:
-    weights: dict[str, Any] = {"dtype": torch.float32 if files.config.route else dtype, "use_safetensors": True}
+    # Later modules follow the dtype of a first module that is not ours to check.
+    whole = files.config.route or not all(map(_is_transformer, files.config.modules[:1]))
+    weights: dict[str, Any] = {"dtype": torch.float32 if whole else dtype, "use_safetensors": True}
     if files.options.attn is not None:
         weights["attn_implementation"] = files.options.attn
     settings = {name: _read_value(text) for name, text in files.options.config}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from probe.errors import CallError, ProbeError
-from probe.scale.processors import OMP_THREADS, usable_processors
+from probe.scale.processors import THREADS, usable_processors
 
 __all__ = ["check_address", "check_ray", "connected"]
 
@@ -83,12 +83,13 @@ def _connect(address: str | None, workers: int | None) -> None:
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Let the processes of a cluster that is started here compute with one thread each, as workers elsewhere do."""
-    before = os.environ.get(OMP_THREADS)
-    os.environ[OMP_THREADS] = "1"
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
     finally:
-        os.environ.pop(OMP_THREADS) if before is None else os.environ.update({OMP_THREADS: before})
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def check_address(address: str) -> None:

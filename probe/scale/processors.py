@@ -7,9 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from probe.errors import CallError
 
-__all__ = ["OMP_THREADS", "count_processors", "cpu_quota", "find_threads", "usable_processors"]
+__all__ = ["OMP_THREADS", "THREADS", "count_processors", "cpu_quota", "find_threads", "usable_processors"]
 
 OMP_THREADS = "OMP_NUM_THREADS"
+# Read by OpenMP, MKL and OpenBLAS; and by the tokenizers, which by themselves use the processors of the container.
+THREADS = (OMP_THREADS, "RAYON_NUM_THREADS")
 _CGROUPS = "sys/fs/cgroup"
 # Folders of version 1 that hold the files of the controller `cpu`.
 _CONTROLLERS = ("cpu,cpuacct", "cpuacct,cpu", "cpu")

@@ -106,6 +106,12 @@ def test_the_fewer_the_texts_the_nearer_spectral_is_to_pca_and_on_many_nothing_i
     assert 1 < scales_of(alone).max() < 0.9 * scales_of(many(data)).max()
 
 
+def test_one_query_beside_many_documents_counts_little() -> None:
+    alone = many(make_data())
+    asked = replace(alone, queries=make_data().queries[:1])
+    assert torch.allclose(scales_of(asked), scales_of(alone), rtol=0.02)
+
+
 @pytest.mark.parametrize("fit", [fit_pca, fit_spectral, fit_lens])
 def test_states_of_low_rank_give_finite_vectors(fit: object) -> None:
     data = make_data(rank=3)

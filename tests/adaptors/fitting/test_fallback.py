@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_states import WIDTH, make_states
 
+from adaptors.encoders.folder import _describe_training
 from adaptors.fitting import distil, network
 from adaptors.fitting.closed_form import fit_pca, fit_spectral, whiten_targets
 from adaptors.fitting.compare import FitPlan, fit_kind
@@ -45,6 +46,11 @@ def test_one_that_does_not_is_replaced_and_a_note_has_both_divergences() -> None
     assert found.notes[0].endswith(f"by {divergence:.4f} with pca")
 
 
+def test_one_that_is_wider_than_the_states_has_no_rival() -> None:
+    wide = FitResult(Projection.of(torch.randn(WIDTH, 2 * WIDTH, generator=torch.Generator().manual_seed(0))))
+    assert or_pca(wide, TAUGHT, [2 * WIDTH], seed=0) is wide
+
+
 def test_the_teacher_itself_does_not_diverge() -> None:
     assert ranking_divergence(fit_spectral(DATA, WIDTH), TAUGHT, [WIDTH], seed=0) == pytest.approx(0, abs=1e-5)
 
@@ -57,6 +63,7 @@ def test_a_training_without_labels_that_went_wrong_gives_pca(kind: str, monkeypa
     for encoder in fit_kind(kind, FUSION, DATA, plan=plan):
         assert torch.equal(encoder.module.weight, fit_pca(DATA, DIM).weight)
         assert any(note.startswith("replaced by pca") for note in encoder.notes)
+        assert "Note: replaced by pca" in _describe_training(encoder, "tiny")
 
 
 def test_with_labels_held_out_queries_have_chosen_already(monkeypatch: pytest.MonkeyPatch) -> None:

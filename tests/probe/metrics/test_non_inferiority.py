@@ -19,6 +19,7 @@ from probe.metrics.non_inferiority import (
     count_fewest,
     judge,
     likelihood_p_values,
+    non_inferiority_p_values,
 )
 from probe.metrics.significance import RESAMPLES, flip_signs
 
@@ -181,6 +182,10 @@ def test_the_p_value_is_never_below_that_of_the_randomisation_test() -> None:
             (alone,) = flip_signs((candidate - baseline + margin)[None], np.positive, 4)
             assert one.p_value is not None
             assert one.p_value >= alone
+
+
+def test_a_single_query_shows_nothing() -> None:
+    assert non_inferiority_p_values(np.array([[0.5]]), np.array([0.5]), 0.1, seed=0)[0] > 0.4
 
 
 def brute_ratio(values: np.ndarray) -> float:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,12 @@ from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError, ModelError
 from probe.metrics.vectors import Embeddings
-from probe.models.info import known_facts
+from probe.models.info import find_files, known_facts
 from probe.models.loaded import LoadedModel
 from probe.models.loading import load_model
 from probe.models.options import LoadOptions
 from probe.models.own_vectors import find_own_vectors
+from probe.models.pipeline import _load_options
 
 LIMIT = 24
 TEXTS = [*make_texts(12), "", "apple unknownword bird", "  acid\n air ", " ".join(WORDS[: LIMIT * 2]), "APPLE Bird"]
@@ -357,6 +358,24 @@ def test_whatever_changes_a_vector_changes_what_a_model_says_of_itself(
 def test_a_final_norm_is_noted(tiny_folder: Callable[[str], Path], family: str, noted: bool) -> None:
     notes = load(tiny_folder(family)).notes
     assert any("final norm" in note for note in notes) == noted
+
+
+def test_facts_depend_on_why_a_model_has_no_pooling_of_its_own(tmp_path: Path) -> None:
+    folder = write_sentence_transformer(write_model(tmp_path / "bert", "bert"), "mean", {})
+    files = find_files(str(folder), LoadOptions(device="cpu"))
+    assert replace(files, source=replace(files.source, refusal="unknown")).describe() != files.describe()
+
+
+def test_modules_after_a_first_one_that_nobody_checks_stay_in_float32(tmp_path: Path) -> None:
+    files = find_files(
+        str(write_sentence_transformer(write_model(tmp_path / "bert", "bert"), "mean", {})), LoadOptions(device="cpu")
+    )
+    ours, *others = files.config.modules
+    foreign = replace(files.config, modules=(replace(ours, type="custom_code.Transformer"), *others))
+    found = [
+        _load_options(one, torch.bfloat16)["model_kwargs"]["dtype"] for one in (files, replace(files, config=foreign))
+    ]
+    assert found == [torch.bfloat16, torch.float32]
 
 
 def test_a_folder_is_checked_once_in_a_process_until_it_changes(

@@ -1,5 +1,6 @@
 """Closed-form adaptors: fitted in seconds, without gradients or labels."""
 
+import math
 from dataclasses import replace
 
 import numpy as np

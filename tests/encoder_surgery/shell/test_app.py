@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 from encoder_surgery.shell.app import app, flag, friendly
 from encoder_surgery.shell.options import EncodeFlags, StoreFlags
 from probe.errors import CallError
+from probe.io.staging import scratch_files
+from probe.store.store import Store
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def test_settings_of_the_config_are_pairs() -> None:
 
 
 def test_a_store_and_none_exclude_each_other() -> None:
-    assert StoreFlags(no_store=True).open() is None
+    with scratch_files():
+        assert StoreFlags(no_store=True).open() == Store.in_scratch()
     with pytest.raises(CallError, match="--store and --no-store exclude each other"):
         StoreFlags(store="somewhere", no_store=True).open()

@@ -19,7 +19,6 @@ from probe.encoding.encoders import HookpointEncoder, TokenEncoder
 from probe.encoding.maxsim import maxsim
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
-from probe.evaluation import one_pass
 from probe.evaluation.composite import Asymmetric
 from probe.evaluation.evaluate import evaluate
 from probe.evaluation.fusion import Fusion
@@ -27,7 +26,7 @@ from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
 from probe.experiments.ranking import Candidate, rank_candidates
 from probe.layers.hookpoint import Hookpoint
-from probe.metrics.retrieval import Metric
+from probe.metrics.retrieval import Metric, RunScorer
 from probe.metrics.run_fusion import fuse_runs
 from probe.metrics.top_k import Run
 from probe.metrics.vectors import Embeddings
@@ -54,8 +53,8 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     """The runs that are scored from here on, one per encoder."""
     seen: list[Run] = []
-    original = one_pass.score_run
-    monkeypatch.setattr(one_pass, "score_run", lambda run, *rest: (seen.append(run), original(run, *rest))[1])
+    original = RunScorer.score
+    monkeypatch.setattr(RunScorer, "score", lambda self, run: (seen.append(run), original(self, run))[1])
     return seen
 
 

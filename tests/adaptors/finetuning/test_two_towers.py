@@ -162,7 +162,8 @@ def test_training_sees_the_pixels_and_the_tokens_that_probing_sees(
             # Data sets and miners hand plain strings on.
             seen = model.preprocess([str(one)])
             (batch,) = reader.prepare([one], "").batches
-            assert torch.equal(seen[key], batch.inputs(torch.device("cpu"))[key])
+            read = batch.open() if side == "image" else batch
+            assert torch.equal(seen[key], read.inputs(torch.device("cpu"))[key])
 
 
 def _cosines(left: Embeddings, right: Embeddings) -> list[list[float]]:

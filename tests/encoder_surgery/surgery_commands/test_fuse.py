@@ -9,6 +9,7 @@ from tiny_data import make_dataset, write_lines
 from typer.testing import CliRunner, Result
 
 import cli
+from probe.metrics.retrieval import RunScorer
 
 
 def run(app: str, *args: object) -> Result:
@@ -58,12 +59,8 @@ def test_weights_are_tuned_on_train_and_scored_on_test(
     specs: list[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    from probe.evaluation import one_pass
-
-    original = one_pass.score_run
-    monkeypatch.setattr(
-        one_pass, "score_run", lambda run, qrels, metrics: (asked.extend(qrels), original(run, qrels, metrics))[1]
-    )
+    original = RunScorer.score
+    monkeypatch.setattr(RunScorer, "score", lambda self, run: (asked.extend(self._queries), original(self, run))[1])
     tuning = ["--tune-weights", "--split", "train", "--dataset", data, "--no-store"]
     result = run("surgery", "fuse", *specs, *tuning, "--out", tmp_path / "fused")
     assert result.exit_code == 0, result.stderr

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from torch.nn.functional import normalize
 
 from adaptors.encoders.description import MapTarget
@@ -34,7 +33,7 @@ class _UnitStates:
 
     @property
     def adaptor(self) -> None:
-        """None."""
+        """None: facts belong to a dimension."""
         return None
 
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
@@ -44,21 +43,10 @@ class _UnitStates:
 
 
 @dataclass(frozen=True)
-class _Untruncated:
+class _Untruncated(_UnitStates):
     """All dimensions of an adaptor, of which every `AdaptedEncoder` with it has the first ones."""
 
-    fusion: Fusion
     module: Adaptor
-
-    @property
-    def points(self) -> tuple[Hookpoint, ...]:
-        """The hookpoints."""
-        return self.fusion.points
-
-    @property
-    def adaptor(self) -> None:
-        """None: facts belong to a dimension."""
-        return None
 
     @property
     def below(self) -> _UnitStates:
@@ -123,10 +111,6 @@ class AdaptedEncoder:
     def join_arrays(self, blocks: Sequence[Embeddings]) -> Embeddings:
         """Return unit vectors `(N, dim)` for the states `(N, D_i)` of every hookpoint."""
         return self.finish(self.below.join_arrays(blocks))
-
-    def adapt(self, states: Tensor) -> Embeddings:
-        """Return unit vectors `(N, dim)` for joined states `(N, D)`."""
-        return self.finish(self.below.finish(states.numpy()))
 
     def finish(self, vectors: Embeddings) -> Embeddings:
         """Return unit vectors `(N, dim)` for all dimensions of the adaptor's vectors."""

@@ -90,7 +90,7 @@ def shrink_spectrum(values: Tensor, count: float) -> Tensor:
 
     That is what one text of that length adds to the spectrum, and the order of the sampling error of small eigenvalues:
     E (S - M)^2 is at most tr(M) M / N for texts of equal length, so that eigenvalues below tr(M) / N are not known. An
-    axis that the sample does not support gets the scale of its neighbours; on many texts nothing changes. Adding a
+    axis that the sample does not support gets the scale of its neighbours; the more texts, the less changes. Adding a
     multiple of the identity is the form of Ledoit and Wolf, Journal of Multivariate Analysis 2004.
 
     Args:

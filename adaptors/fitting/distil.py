@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from adaptors.fitting.batches import StateCollator, draw_rankings, split_texts
+from adaptors.fitting.batches import BatchSchedule, StateCollator, draw_rankings, split_texts
 from adaptors.fitting.closed_form import fit_lens, spectral_axes, whiten_targets
 from adaptors.fitting.fallback import or_pca
 from adaptors.fitting.options import FitResult, TrainOptions
@@ -25,6 +25,10 @@ _RATE_FACTOR = 2.0
 _AXES = 1.25
 # Number of trained prefixes: all dimensions, a half and a quarter of them.
 _PREFIXES = 3
+
+
+# Batches to train on, and the one held out.
+_Drawn = tuple[BatchSchedule, BatchSchedule]
 
 
 class _LinearMap(Adaptor):
@@ -66,28 +70,29 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
     Raises:
         TrainingError: The training failed.
     """
-    whitened = whiten_targets(data)
-    return or_pca(_fit(whitened, dim, options, is_final=data.is_final), whitened, _prefixes(dim), seed=options.seed)
+    whitened, rows = whiten_targets(data), split_texts(data, options.seed)
+    drawn = draw_rankings(rows, len(data.documents), options.steps, seed=options.seed)
+    fitted = _fit(whitened, dim, options, drawn=drawn, is_final=data.is_final)
+    return or_pca(fitted, whitened, _prefixes(dim), held_out=drawn[1])
 
 
-def _fit(whitened: FitData, dim: int, options: TrainOptions, *, is_final: bool) -> FitResult:
+def _fit(whitened: FitData, dim: int, options: TrainOptions, *, drawn: _Drawn, is_final: bool) -> FitResult:
     if is_final:
         axes, scales = spectral_axes(whitened)
         axes = axes[:, : round(dim * _AXES)]
         network = _LinearMap(torch.diag(scales)[: axes.shape[1], :dim])
         # Training on fewer axes is faster.
         rotated = replace(whitened, documents=whitened.documents @ axes, queries=whitened.queries @ axes)
-        epochs = _train(network, rotated, options)
+        epochs = _train(network, rotated, options, drawn=drawn)
         return FitResult(Projection.of(axes @ network.weight.detach()), epochs)
     lens = fit_lens(whitened, dim, bias=options.bias)
     network = _LinearMap(lens.weight, lens.bias if options.bias else None)
-    epochs = _train(network, whitened, options)
+    epochs = _train(network, whitened, options, drawn=drawn)
     return FitResult(Projection.of(network.weight.detach(), network.bias.detach()), epochs, options.bias_notes)
 
 
-def _train(network: _LinearMap, data: FitData, options: TrainOptions) -> tuple[Epoch, ...]:
-    documents = len(data.documents)
-    batches, held_out = draw_rankings(split_texts(data, options.seed), documents, options.steps, seed=options.seed)
+def _train(network: _LinearMap, data: FitData, options: TrainOptions, *, drawn: _Drawn) -> tuple[Epoch, ...]:
+    batches, held_out = drawn
     task = TrainingTask(
         loss=lambda model: RankingDistillationLoss(model, _prefixes(network.dim)),
         train=batches,

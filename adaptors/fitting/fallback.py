@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from adaptors.fitting.batches import StateCollator, draw_rankings, split_texts
+from adaptors.fitting.batches import BatchSchedule, StateCollator
 from adaptors.fitting.closed_form import fit_pca
 from adaptors.fitting.options import FitResult
 from adaptors.fitting.states import FitData
@@ -15,17 +15,17 @@ from adaptors.modules.st_module import AdaptorModule
 __all__ = ["or_pca", "ranking_divergence"]
 
 
-def or_pca(fitted: FitResult, data: FitData, dims: Sequence[int], *, seed: int) -> FitResult:
+def or_pca(fitted: FitResult, data: FitData, dims: Sequence[int], *, held_out: BatchSchedule) -> FitResult:
     """Return a trained adaptor or, if that ranks more like the teacher on held-out texts, PCA with a note.
 
-    The anchors are drawn from the texts that chose the best epoch: no step was taken on them. The teacher is the frozen
-    encoder on shrunk axes (`whiten_targets`), which tends to the frozen encoder itself where texts are few.
+    The teacher is the frozen encoder on shrunk axes (`whiten_targets`), which tends to the frozen encoder itself where
+    texts are few.
 
     Args:
         fitted: The adaptor, taught to rank like the targets.
         data: The states of its fit; the targets are the teacher's vectors.
         dims: The prefixes it was trained for.
-        seed: Seed of the training, which decides the texts held out.
+        held_out: The batch that chose the best epoch; no step was taken on its anchors.
 
     Returns:
         The adaptor, or PCA with as many dimensions; the adaptor if the states have fewer.
@@ -33,7 +33,7 @@ def or_pca(fitted: FitResult, data: FitData, dims: Sequence[int], *, seed: int) 
     if fitted.module.dim > data.documents.shape[1]:  # wider than the states, as some final embeddings are
         return fitted
     pca = fit_pca(data, fitted.module.dim)
-    own, rival = (ranking_divergence(adaptor, data, dims, seed=seed) for adaptor in (fitted.module, pca))
+    own, rival = (ranking_divergence(adaptor, data, dims, held_out=held_out) for adaptor in (fitted.module, pca))
     if own < rival:
         return fitted
     note = (
@@ -44,10 +44,8 @@ def or_pca(fitted: FitResult, data: FitData, dims: Sequence[int], *, seed: int) 
 
 
 @torch.no_grad()
-def ranking_divergence(adaptor: Adaptor, data: FitData, dims: Sequence[int], *, seed: int) -> float:
+def ranking_divergence(adaptor: Adaptor, data: FitData, dims: Sequence[int], *, held_out: BatchSchedule) -> float:
     """Return the divergence of an adaptor's rankings from the targets' on held-out texts, summed over dimensions."""
-    documents = len(data.documents)
-    held_out = draw_rankings(split_texts(data, seed), documents, 0, seed=seed)[1]
     batch = StateCollator(data)([{column: rows[0] for column, rows in held_out.items()}])
     columns = [
         {key.removeprefix(f"{column}_"): batch[key] for key in batch if key.startswith(f"{column}_")}

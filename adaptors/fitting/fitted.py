@@ -14,7 +14,7 @@ from adaptors.quantizing.quantizer import Quantizer
 from probe.data.dataset import Dataset
 from probe.data.training_record import Learned
 from probe.errors import CallError
-from probe.evaluation.composite import Asymmetric, OnTop
+from probe.evaluation.composite import Asymmetric, Joint, join_once
 from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.storage import StoragePlan
@@ -86,12 +86,11 @@ def compress_fitted(encoders: Sequence[Fusion | AdaptedEncoder], data: FitData, 
     rows = torch.from_numpy(calibration_rows(len(data.documents)))
     states: Embeddings = data.documents[rows].numpy()
     found: list[Compressed] = []
-    untruncated: dict[OnTop, Embeddings] = {}
+    joined: dict[Joint, Embeddings] = {}
     for encoder in encoders:
         vectors = states
         if isinstance(encoder, AdaptedEncoder):
-            if encoder.below not in untruncated:
-                untruncated[encoder.below] = encoder.below.finish(states)
-            vectors = encoder.finish(untruncated[encoder.below])
+            joined[encoder.below.below] = states
+            vectors = join_once(encoder, {}, joined)
         found += compress(encoder, vectors, plan, seen=data.fitted_on)
     return found

@@ -78,7 +78,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
     fitted = FitResult(module, epochs, _notes(network, data))
     if choice.form != "rankings" or isinstance(network, LinearOriginal | MlpOriginal):
         return fitted
-    return or_pca(fitted, taught, prefixes(dim), seed=options.seed)
+    return or_pca(fitted, taught, prefixes(dim), held_out=held_out)
 
 
 def make_network(kind: str, data: FitData, dim: int, *, seed: int) -> Network:

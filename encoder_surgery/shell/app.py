@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from copy import copy
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, get_args
@@ -132,7 +132,8 @@ def friendly(command: Command) -> Command:
         if not getattr(command, _SHARED, False):
             leave_to_first()
         try:
-            with _silence_others(), terminable(), with_threads(values.get("threads")), scratch_files():
+            threads = with_threads(values["threads"]) if "threads" in values else nullcontext()
+            with _silence_others(), terminable(), threads, scratch_files():
                 check_names(values)
                 command(**_group_values(command, values))
             sys.stdout.flush()

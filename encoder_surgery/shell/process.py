@@ -17,7 +17,7 @@ import typer
 
 from probe.errors import CallError
 from probe.io.files import reason
-from probe.scale.processors import THREADS, find_threads
+from probe.scale.processors import OMP_THREADS, THREADS, environment, find_threads
 
 __all__ = [
     "PIPE_CLOSED",
@@ -68,19 +68,18 @@ def with_threads(asked: int | None) -> Iterator[None]:
     if found is None:
         yield
         return
-    before = {name: os.environ.get(name) for name in (THREADS if asked is not None else THREADS[:1])}
-    os.environ.update({name: str(found) for name, value in before.items() if not value or asked is not None})
     loaded = sys.modules.get("torch")  # has read the environment already
     threads = loaded.get_num_threads() if loaded else found
-    if loaded and threads != found:
-        loaded.set_num_threads(found)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+    # By themselves the tokenizers use the processors of the container.
+    names = THREADS if asked is not None else () if os.environ.get(OMP_THREADS) else (OMP_THREADS,)
+    with environment(dict.fromkeys(names, str(found))):
         if loaded and threads != found:
-            loaded.set_num_threads(threads)
+            loaded.set_num_threads(found)
+        try:
+            yield
+        finally:
+            if loaded and threads != found:
+                loaded.set_num_threads(threads)
 
 
 class Terminated(BaseException):

@@ -10,7 +10,9 @@ from probe.layers.hookpoint import TOKENS, Hookpoint
 from probe.metrics.similarity import COSINE, OWN
 from probe.metrics.vectors import Embeddings
 
-__all__ = ["Asymmetric", "Composite", "Joint", "OnTop", "SimilarityChoice"]
+__all__ = ["Asymmetric", "Composite", "Joint", "OnTop", "SimilarityChoice", "States", "join_once"]
+
+States = Mapping[Hookpoint, Embeddings]
 
 
 class Joint(Protocol):
@@ -38,6 +40,21 @@ class OnTop(Protocol):
 
     def finish(self, vectors: Embeddings) -> Embeddings:
         """Return its vectors `(N, D)` for those of `below`."""
+
+
+def join_once(encoder: Joint, states: States, joined: dict[Joint, Embeddings]) -> Embeddings:
+    """Return the vectors of a side of an encoder; those that others finish, too, are computed once for all of them.
+
+    Args:
+        encoder: The side.
+        states: States `(N, D)` by hookpoint.
+        joined: The vectors of what lies below others, so far; added to.
+    """
+    if not isinstance(encoder, OnTop):
+        return encoder.join_arrays([states[point] for point in encoder.points])
+    if encoder.below not in joined:
+        joined[encoder.below] = join_once(encoder.below, states, joined)
+    return encoder.finish(joined[encoder.below])
 
 
 class Composite(Protocol):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from probe.errors import CallError, ModelError
 from probe.metrics.geometry import SAMPLE, is_collapsed
-from probe.metrics.similarity import COSINE, compare_tensors
+from probe.metrics.similarity import COSINE, as_tensor, compare_tensors
 from probe.metrics.vectors import Embeddings
 
 __all__ = ["CPU", "MaxSimScorer", "VectorScorer", "refuse_infinite", "score_device"]
@@ -62,7 +62,7 @@ class VectorScorer(_Sample):
     @cached_property
     def _asked(self) -> Tensor:
         """The queries on the device; only once documents come, as another process may compare them."""
-        return torch.from_numpy(np.require(self._queries, requirements=["C", "W"])).to(self._device)
+        return as_tensor(self._queries).to(self._device)
 
     def compare(self, documents: Embeddings) -> Tensor:
         """Return the similarities `(Q, C)` of the queries and C documents `(C, D)`, on the scorer's device.
@@ -77,9 +77,7 @@ class VectorScorer(_Sample):
                 "embed into the same space"
             )
         refuse_infinite(documents, self._name)
-        scores = compare_tensors(
-            self._similarity, self._asked, torch.from_numpy(np.require(documents, requirements=["C", "W"]))
-        )
+        scores = compare_tensors(self._similarity, self._asked, as_tensor(documents))
         refuse_infinite(scores, self._name)
         return scores
 
@@ -94,7 +92,7 @@ class MaxSimScorer(_Sample):
 
     def compare(self, documents: Embeddings) -> Tensor:
         """Return the scores `(Q, C)` of C documents given as `(C, Q)`."""
-        return torch.from_numpy(np.ascontiguousarray(documents.T))
+        return as_tensor(documents.T)
 
     @cached_property
     def collapsed(self) -> bool:

@@ -1,7 +1,7 @@
 """Tracker of the top documents of every encoder over a streamed corpus."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from probe.data.dataset import Dataset
 from probe.data.texts import EqualTexts
-from probe.evaluation.composite import Composite, Joint, OnTop, SimilarityChoice
+from probe.evaluation.composite import Composite, Joint, SimilarityChoice, States, join_once
 from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion, RunFusion
 from probe.evaluation.scorers import CPU, MaxSimScorer, VectorScorer
@@ -26,7 +26,6 @@ __all__ = ["RUN_DEPTH", "ChunkTopK", "States", "TopKTracker"]
 # Documents per query in each ranking of a late fusion.
 RUN_DEPTH = 1000
 
-States = Mapping[Hookpoint, Embeddings]
 # An encoder and its similarity function.
 _Compared = tuple[Composite, str]
 
@@ -117,7 +116,7 @@ class TopKTracker:
         """Add the queries' states `(Q, D)` by hookpoint, before any document; tokens may be `(0, D)`."""
         joined: dict[Joint, Embeddings] = {}
         for part, similarity in dict.fromkeys(pair for encoder in self._tops for pair in self._compared(encoder)):
-            queries = _join(part.sides[0], states, joined)
+            queries = join_once(part.sides[0], states, joined)
             self._scorers[part, similarity] = (
                 MaxSimScorer(queries.shape[1])
                 if _reads_tokens(part)
@@ -125,7 +124,7 @@ class TopKTracker:
             )
         for encoder in self._tops:
             if isinstance(encoder, Compressed) and encoder.storage.rescore:
-                exact = _join(encoder.exact[0], states, joined)
+                exact = join_once(encoder.exact[0], states, joined)
                 self._exact[encoder] = VectorScorer(exact, str(encoder), DOT, device=self._device)
 
     def find(self, start: int, ids: tuple[str, ...], states: States) -> ChunkTopK:
@@ -139,7 +138,7 @@ class TopKTracker:
         scores, samples, picked = {}, [], []
         joined: dict[Joint, Embeddings] = {}
         for compared, scorer in self._scorers.items():
-            vectors = _join(compared[0].sides[1], states, joined)
+            vectors = join_once(compared[0].sides[1], states, joined)
             scores[compared] = scorer.compare(vectors)
             samples.append(vectors[: max(0, SAMPLE - start)].copy())
         for encoder, top in self._tops.items():
@@ -153,7 +152,7 @@ class TopKTracker:
         """Return the exact scores `(Q, C)` of an encoder whose compressed vectors only choose the documents."""
         if not isinstance(encoder, Compressed) or encoder not in self._exact:
             return None
-        return self._exact[encoder].compare(_join(encoder.exact[1], states, joined))
+        return self._exact[encoder].compare(join_once(encoder.exact[1], states, joined))
 
     def take(self, chunk: ChunkTopK) -> None:
         """Add the top documents of a chunk, from this or another process; the order of the chunks does not matter."""
@@ -221,15 +220,6 @@ def _alone(point: Hookpoint) -> Composite:
 
 def _reads_tokens(encoder: Composite) -> bool:
     return any(point.pooling == TOKENS for point in encoder.points)
-
-
-def _join(encoder: Joint, states: States, joined: dict[Joint, Embeddings]) -> Embeddings:
-    """Return the vectors of a side; those that others finish, too, are kept in `joined` for them."""
-    if not isinstance(encoder, OnTop):
-        return encoder.join_arrays([states[point] for point in encoder.points])
-    if encoder.below not in joined:
-        joined[encoder.below] = _join(encoder.below, states, joined)
-    return encoder.finish(joined[encoder.below])
 
 
 def _mean(shares: Sequence[float], cosines: Sequence[Tensor]) -> Tensor:

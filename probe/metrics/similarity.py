@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from probe.errors import CallError, did_you_mean
 from probe.metrics.vectors import Embeddings
 
-__all__ = ["COSINE", "DOT", "OWN", "SIMILARITIES", "check_similarity", "compare", "compare_tensors"]
+__all__ = ["COSINE", "DOT", "OWN", "SIMILARITIES", "as_tensor", "check_similarity", "compare", "compare_tensors"]
 
 COSINE = "cosine"
 DOT = "dot"
@@ -45,7 +45,7 @@ def compare(similarity: str, queries: Embeddings, documents: Embeddings) -> Embe
     Returns:
         Float32 `(Q, C)`; distances are negated.
     """
-    scores: Embeddings = compare_tensors(similarity, *map(_as_tensor, (queries, documents))).numpy()
+    scores: Embeddings = compare_tensors(similarity, *map(as_tensor, (queries, documents))).numpy()
     return scores
 
 
@@ -71,7 +71,8 @@ def compare_tensors(similarity: str, queries: Tensor, documents: Tensor) -> Tens
     return scores
 
 
-def _as_tensor(vectors: Embeddings) -> Tensor:
+def as_tensor(vectors: Embeddings) -> Tensor:
+    """Return vectors `(N, D)` as a tensor; those that are read-only or not contiguous are copied."""
     return torch.from_numpy(np.require(vectors, requirements=["C", "W"]))
 
 

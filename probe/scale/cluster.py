@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from probe.errors import CallError, ProbeError
-from probe.scale.processors import THREADS, usable_processors
+from probe.scale.processors import THREADS, environment, usable_processors
 
 __all__ = ["check_address", "check_ray", "connected"]
 
@@ -72,24 +72,13 @@ def _connect(address: str | None, workers: int | None) -> None:
     else:
         check_address(address)
     try:
-        with _no_stderr(), _one_thread_each():
+        # The processes of a cluster that is started here compute with one thread each, as workers elsewhere do.
+        with _no_stderr(), environment(dict.fromkeys(THREADS, "1")):
             ray.init(address=address or "local", **quietly)
     except Exception as error:  # Ray raises many types for missing or incompatible clusters
         words = " ".join(str(error).split())
         cluster = f"the Ray cluster at '{address}' cannot be joined" if address else "Ray cannot be started here"
         raise ProbeError(f"{cluster}: {words[:300]}") from error
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let the processes of a cluster that is started here compute with one thread each, as workers elsewhere do."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def check_address(address: str) -> None:

@@ -2,15 +2,24 @@
 
 import math
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from probe.errors import CallError
 
-__all__ = ["OMP_THREADS", "THREADS", "count_processors", "cpu_quota", "find_threads", "usable_processors"]
+__all__ = [
+    "OMP_THREADS",
+    "THREADS",
+    "count_processors",
+    "cpu_quota",
+    "environment",
+    "find_threads",
+    "usable_processors",
+]
 
 OMP_THREADS = "OMP_NUM_THREADS"
-# Read by OpenMP, MKL and OpenBLAS; and by the tokenizers, which by themselves use the processors of the container.
+# Read by OpenMP, MKL and OpenBLAS; and by the tokenizers.
 THREADS = (OMP_THREADS, "RAYON_NUM_THREADS")
 _CGROUPS = "sys/fs/cgroup"
 # Folders of version 1 that hold the files of the controller `cpu`.
@@ -41,6 +50,18 @@ def find_threads(asked: int | None) -> int | None:
     if not first.isdecimal() or int(first) < 1:
         raise CallError(f"{OMP_THREADS}={said}: expected a number of threads of 1 or more; correct or unset it")
     return int(first)
+
+
+@contextmanager
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables within the block, for the libraries and for processes started there."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def usable_processors() -> int | None:

@@ -6,6 +6,7 @@ from tiny_states import WIDTH, make_states
 
 from adaptors.encoders.folder import _describe_training
 from adaptors.fitting import distil, network
+from adaptors.fitting.batches import draw_rankings, split_texts
 from adaptors.fitting.closed_form import fit_pca, fit_spectral, whiten_targets
 from adaptors.fitting.compare import FitPlan, fit_kind
 from adaptors.fitting.fallback import or_pca, ranking_divergence
@@ -19,6 +20,7 @@ from probe.layers.hookpoint import Hookpoint
 DIM = 8
 DATA = make_states()
 TAUGHT = whiten_targets(DATA)
+HELD_OUT = draw_rankings(split_texts(DATA, 0), len(DATA.documents), 1, seed=0)[1]
 FUSION = Fusion((Hookpoint("a", 3, "mean"), Hookpoint("b", 2, "cls")))
 
 
@@ -33,26 +35,28 @@ def scramble(trained: Adaptor, *_: object) -> tuple[Epoch, ...]:
 
 def test_a_map_that_ranks_more_like_the_teacher_than_pca_is_kept() -> None:
     kept = FitResult(fit_spectral(DATA, DIM))
-    assert or_pca(kept, TAUGHT, [DIM], seed=0) is kept
+    assert or_pca(kept, TAUGHT, [DIM], held_out=HELD_OUT) is kept
 
 
 def test_one_that_does_not_is_replaced_and_a_note_has_both_divergences() -> None:
     random = torch.randn(WIDTH, DIM, generator=torch.Generator().manual_seed(0))
-    found = or_pca(FitResult(Projection.of(random)), TAUGHT, [DIM], seed=0)
+    found = or_pca(FitResult(Projection.of(random)), TAUGHT, [DIM], held_out=HELD_OUT)
     assert isinstance(found.module, Projection)
     assert torch.equal(found.module.weight, fit_pca(DATA, DIM).weight)
-    divergence = ranking_divergence(found.module, TAUGHT, [DIM], seed=0)
+    divergence = ranking_divergence(found.module, TAUGHT, [DIM], held_out=HELD_OUT)
     assert found.notes[0].startswith("replaced by pca")
     assert found.notes[0].endswith(f"by {divergence:.4f} with pca")
 
 
 def test_one_that_is_wider_than_the_states_has_no_rival() -> None:
     wide = FitResult(Projection.of(torch.randn(WIDTH, 2 * WIDTH, generator=torch.Generator().manual_seed(0))))
-    assert or_pca(wide, TAUGHT, [2 * WIDTH], seed=0) is wide
+    assert or_pca(wide, TAUGHT, [2 * WIDTH], held_out=HELD_OUT) is wide
 
 
 def test_the_teacher_itself_does_not_diverge() -> None:
-    assert ranking_divergence(fit_spectral(DATA, WIDTH), TAUGHT, [WIDTH], seed=0) == pytest.approx(0, abs=1e-5)
+    assert ranking_divergence(fit_spectral(DATA, WIDTH), TAUGHT, [WIDTH], held_out=HELD_OUT) == pytest.approx(
+        0, abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", ["distil", "linear", "mlp", "rotation"])

@@ -16,6 +16,7 @@ from probe.metrics.non_inferiority import (
     WORSE,
     GateGoal,
     Judgement,
+    _count_freedom,
     count_fewest,
     judge,
     likelihood_p_values,
@@ -184,8 +185,11 @@ def test_the_p_value_is_never_below_that_of_the_randomisation_test() -> None:
             assert one.p_value >= alone
 
 
-def test_a_single_query_shows_nothing() -> None:
-    assert non_inferiority_p_values(np.array([[0.5]]), np.array([0.5]), 0.1, seed=0)[0] > 0.4
+def test_a_single_query_shows_nothing_by_either_test() -> None:
+    scores, baseline = np.array([[0.5]]), np.array([0.5])
+    assert non_inferiority_p_values(scores, baseline, 0.1, seed=0)[0] > 0.4
+    # Student's distribution has no values without a degree of freedom.
+    assert np.isfinite(likelihood_p_values(scores - baseline + 0.1, _count_freedom(scores, baseline))).all()
 
 
 def brute_ratio(values: np.ndarray) -> float:

@@ -55,9 +55,9 @@ def test_the_folder_is_the_result_and_what_it_is_are_words(sides: Path, model: P
     assert f"to measure how well they fit: probe rank {model} ./static-bert-pair" in result.stderr
     again = run("surgery", "pair", "./static", model)
     assert (again.exit_code, "exists" in again.stderr) == (2, True)
-    forced = run("surgery", "pair", "./static", model, "--force", "--weights-dtype", "bfloat16")
+    forced = run("surgery", "pair", "./static", model, "--force", "--weights-dtype", "float16")
     assert (forced.exit_code, forced.stdout) == (0, "static-bert-pair\n"), forced.stderr
-    assert "weights in bfloat16: " in forced.stderr
+    assert "weights in float16: " in forced.stderr
 
 
 @pytest.mark.parametrize("store", ["cold", "warm"])

@@ -13,6 +13,7 @@ from adaptors.fitting.states import FitData
 from probe.errors import CallError
 
 __all__ = [
+    "FEWEST_TEXTS",
     "BatchSchedule",
     "Split",
     "StateCollator",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 # Minimum number of documents, and of queries with relevance labels; some of them are held out.
-_FEWEST = 5
+FEWEST_TEXTS = 5
 _HELD_OUT = 0.1
 _HELD_OUT_QUERIES = 0.2
 _ANCHORS = 256
@@ -56,8 +57,8 @@ def split_texts(data: FitData, seed: int) -> Split:
         CallError: There are too few documents.
     """
     documents, queries = len(data.documents), len(data.queries)
-    if documents < _FEWEST:
-        raise CallError(f"cannot train on {documents} documents: expected at least {_FEWEST}")
+    if documents < FEWEST_TEXTS:
+        raise CallError(f"cannot train on {documents} documents: expected at least {FEWEST_TEXTS}")
     rng = torch.Generator().manual_seed(seed)
     train, held_out = [], []
     # A single held-out document has no other to be compared with, so its loss would never improve.
@@ -76,10 +77,10 @@ def split_pairs(data: FitData, seed: int) -> Split:
         CallError: There are too few queries with relevance labels.
     """
     judged = torch.unique(data.pairs[:, 0])
-    if len(judged) < _FEWEST:
+    if len(judged) < FEWEST_TEXTS:
         raise CallError(
             f"--labels {data.labels}: cannot train on {len(judged)} queries with relevance labels: expected at least "
-            f"{_FEWEST}"
+            f"{FEWEST_TEXTS}"
         )
     few = max(1, round(len(judged) * _HELD_OUT_QUERIES))
     chosen = judged[torch.randperm(len(judged), generator=torch.Generator().manual_seed(seed))[:few]]
@@ -167,11 +168,15 @@ class StateCollator:
         valid_label_columns: Empty: labels are looked up, not read from a column.
     """
 
-    def __init__(self, data: FitData, with_labels: bool = False) -> None:
-        """Prepare lookups of states and, with labels, of the grades of the first column's rows."""
+    def __init__(self, data: FitData, with_labels: bool = False, *, with_targets: bool | None = None) -> None:
+        """Prepare lookups of states and, with labels, of the grades of the first column's rows.
+
+        Targets are looked up if they are not the states themselves, or if that is asked for.
+        """
         self.valid_label_columns: list[str] = []
         self._states = data.texts
-        self._targets = None if data.is_final else data.targets
+        looked_up = not data.is_final if with_targets is None else with_targets
+        self._targets = data.targets if looked_up else None
         self._grades = _grades(data) if with_labels else None
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
 
 from adaptors.fitting.batches import BatchSchedule, StateCollator, draw_rankings, split_texts
 from adaptors.fitting.closed_form import fit_lens, spectral_axes, whiten_targets
@@ -13,8 +12,7 @@ from adaptors.fitting.options import FitResult, TrainOptions
 from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
 from adaptors.losses.states import RankingDistillationLoss
-from adaptors.modules.base import Adaptor
-from adaptors.modules.linear import Projection
+from adaptors.modules.linear import Projection, TrainableProjection
 from adaptors.training.epochs import Epoch
 
 __all__ = ["fit_distil"]
@@ -31,20 +29,8 @@ _PREFIXES = 3
 _Drawn = tuple[BatchSchedule, BatchSchedule]
 
 
-class _LinearMap(Adaptor):
-    """A trainable linear map `x W + b` with a given start; without a start bias, no bias is trained."""
-
+class _LinearMap(TrainableProjection):
     kind = "distil"
-
-    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
-        super().__init__(*weight.shape)
-        start = torch.zeros(self.dim) if bias is None else bias.clone()
-        self.weight = nn.Parameter(weight.clone())
-        self.bias = nn.Parameter(start, requires_grad=bias is not None)
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Map states `(N, D)` to vectors `(N, dim)`."""
-        return states @ self.weight + self.bias
 
 
 def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:

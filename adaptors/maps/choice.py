@@ -1,13 +1,14 @@
 """The choice among maps by agreement of rankings on held-out texts; no relevance labels are read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from adaptors.fitting.batches import FEWEST_TEXTS
 from adaptors.maps.closed_form import LinearMap
 from adaptors.maps.data import HeldOut, MapData
-from adaptors.maps.methods import Method, fit_methods
+from adaptors.maps.methods import Method, fit_methods, fit_trained
 from adaptors.maps.options import MapOptions
 from probe.errors import CallError
 
@@ -57,7 +58,7 @@ class MapChoice:
         best = self.best
         rivals: dict[str, float] = {}
         for trial in self.trials:
-            if not trial.method.transposed and trial.method.form != best.method.form:
+            if not trial.method.transposed and not trial.method.is_trained and trial.method.form != best.method.form:
                 rivals.setdefault(trial.method.form, trial.agreement)
         others = ", ".join(f"{form} {agreement:.3f}" for form, agreement in rivals.items())
         return (
@@ -71,7 +72,8 @@ def choose_map(data: MapData, options: MapOptions) -> MapChoice:
     """Choose a method by the rankings of held-out texts, and fit it to all texts.
 
     Rankings are compared with the joint one of both models, by the sum of their cosines. Of the methods within one
-    standard error of the best, the simplest is chosen (Breiman et al., Classification and Regression Trees, 1984).
+    standard error of the best, the simplest is chosen (Breiman et al., Classification and Regression Trees, 1984). The
+    simplest closed form is then trained further, and the result takes its place if it is better by a standard error.
 
     Args:
         data: Vectors of the texts by both models.
@@ -88,20 +90,29 @@ def choose_map(data: MapData, options: MapOptions) -> MapChoice:
         raise CallError(f"--rank {options.rank}: expected at most {width}, the smaller dimension of the two models")
     fit, held = data.hold_out(options.seed, documents=options.side == "documents")
     judge = _Judge.of(held)
-    trials = [
-        Trial(method, *judge.score(*_search(found, held, options.side)))
-        for method, found in fit_methods(fit, options).items()
-    ]
+    maps = fit_methods(fit, options)
+    trials = [Trial(method, *judge.score(*_search(found, held, options.side))) for method, found in maps.items()]
     first = max(trials, key=lambda trial: trial.agreement)
     best = next(trial for trial in trials if trial.agreement >= first.agreement - first.error)
+    if len(fit.documents) >= FEWEST_TEXTS and best.agreement + best.error < 1:
+        trained = fit_trained(maps[best.method], fit, options)
+        method = replace(best.method, is_trained=True)
+        trials.append(Trial(method, *judge.score(*_search(trained, held, options.side))))
+        best = max(best, trials[-1], key=lambda trial: trial.agreement - trial.error * trial.method.is_trained)
     return MapChoice(
-        fit_methods(data, options)[best.method],
+        _refit(best.method, data, options),
         best,
         tuple(sorted(trials, key=lambda trial: -trial.agreement)),
         judge.score(held.queries.source, held.documents.source)[0],
         judge.score(held.queries.target, held.documents.target)[0],
         held.basis,
     )
+
+
+def _refit(method: Method, data: MapData, options: MapOptions) -> LinearMap:
+    """Fit a method to all texts."""
+    found = fit_methods(data, options)[replace(method, is_trained=False)]
+    return fit_trained(found, data, options) if method.is_trained else found
 
 
 def _search(found: LinearMap, held: HeldOut, side: str) -> tuple[Tensor, Tensor]:

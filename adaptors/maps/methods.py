@@ -1,4 +1,4 @@
-"""All maps that are tried: closed forms, fitted to different texts, with or without the mapped model's similarities."""
+"""All maps that are tried: closed forms, fitted to different texts, and one of them trained further."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from adaptors.maps.data import MapData
 from adaptors.maps.moments import Moments
 from adaptors.maps.options import MapOptions
 
-__all__ = ["Method", "fit_methods"]
+__all__ = ["Method", "fit_methods", "fit_trained"]
 
 # Closed forms by name; the number is the penalty, which is otherwise chosen by generalized cross-validation.
 _FORMS: dict[str, Callable[[Moments], LinearMap]] = {
@@ -31,19 +31,33 @@ class Method:
         form: The closed form.
         short: Weight of queries and spans beside the documents.
         transposed: Factor of the transposed map that is added.
+        is_trained: Whether it is trained further.
     """
 
     form: str
     short: float = 0.0
     transposed: float = 0.0
+    is_trained: bool = False
 
     def __str__(self) -> str:
         texts = f" on {self.short:.0%} short texts" if self.short else ""
-        return f"{self.form}{texts}{f' + {self.transposed:g} transposed' if self.transposed else ''}"
+        added = f" + {self.transposed:g} transposed" if self.transposed else ""
+        return f"{self.form}{texts}{added}{', trained' if self.is_trained else ''}"
+
+
+def fit_trained(start: LinearMap, data: MapData, options: MapOptions) -> LinearMap:
+    """Train a map further; with a rank, the trained map is reduced to it."""
+    from adaptors.maps.trained import train_map  # its imports take seconds
+
+    found = train_map(start, data, options)
+    if options.rank is None:
+        return found
+    mapped = data.documents if options.side == "documents" else data.documents.join(data.queries.join(data.spans))
+    return reduce_rank(found, Moments.of(mapped), options.rank)
 
 
 def fit_methods(data: MapData, options: MapOptions) -> dict[Method, LinearMap]:
-    """Fit every method to the same texts.
+    """Fit every closed form to the same texts.
 
     Texts like queries are too few for a fit of their own: documents count as well.
 

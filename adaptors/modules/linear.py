@@ -1,11 +1,11 @@
-"""Linear adaptors: a fixed map, a trained map after a LayerNorm, and the latter's original version."""
+"""Linear adaptors: a fixed map, a trainable one, one after a LayerNorm, and the latter's original version."""
 
 import torch
 from torch import Tensor, nn
 
 from adaptors.modules.base import Adaptor, Network
 
-__all__ = ["Linear", "LinearOriginal", "Projection"]
+__all__ = ["Linear", "LinearOriginal", "Projection", "TrainableProjection"]
 
 _SLOPE = 0.2
 
@@ -31,6 +31,23 @@ class Projection(Adaptor):
         if bias is not None:
             made.bias.copy_(bias)
         return made
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Return `x W + b` `(N, dim)`."""
+        return states @ self.weight + self.bias
+
+
+class TrainableProjection(Adaptor):
+    """A linear map `x W + b` that is trained from a given start; without a start bias, no bias is trained."""
+
+    kind = "projection"
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        """Start as a matrix `(D, dim)` and an optional bias `(dim,)`."""
+        super().__init__(*weight.shape)
+        start = torch.zeros(self.dim) if bias is None else bias.clone()
+        self.weight = nn.Parameter(weight.clone())
+        self.bias = nn.Parameter(start, requires_grad=bias is not None)
 
     def forward(self, states: Tensor) -> Tensor:
         """Return `x W + b` `(N, dim)`."""

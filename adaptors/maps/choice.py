@@ -10,6 +10,7 @@ from adaptors.maps.closed_form import LinearMap
 from adaptors.maps.data import HeldOut, MapData
 from adaptors.maps.methods import Method, fit_methods, fit_trained
 from adaptors.maps.options import MapOptions
+from probe.encoding.chunk_states import Progress, silent
 from probe.errors import CallError
 
 __all__ = ["MapChoice", "Trial", "choose_map"]
@@ -68,7 +69,7 @@ class MapChoice:
         )
 
 
-def choose_map(data: MapData, options: MapOptions) -> MapChoice:
+def choose_map(data: MapData, options: MapOptions, progress: Progress = silent) -> MapChoice:
     """Choose a method by the rankings of held-out texts, and fit it to all texts.
 
     Rankings are compared with the joint one of both models, by the sum of their cosines. Of the methods within one
@@ -78,6 +79,7 @@ def choose_map(data: MapData, options: MapOptions) -> MapChoice:
     Args:
         data: Vectors of the texts by both models.
         options: The side that is mapped, the rank and the seed.
+        progress: Called for every step of a training.
 
     Returns:
         The map.
@@ -95,12 +97,12 @@ def choose_map(data: MapData, options: MapOptions) -> MapChoice:
     first = max(trials, key=lambda trial: trial.agreement)
     best = next(trial for trial in trials if trial.agreement >= first.agreement - first.error)
     if len(fit.documents) >= FEWEST_TEXTS and best.agreement + best.error < 1:
-        trained = fit_trained(maps[best.method], fit, options)
+        trained = fit_trained(maps[best.method], fit, options, progress)
         method = replace(best.method, is_trained=True)
         trials.append(Trial(method, *judge.score(*_search(trained, held, options.side))))
         best = max(best, trials[-1], key=lambda trial: trial.agreement - trial.error * trial.method.is_trained)
     return MapChoice(
-        _refit(best.method, data, options),
+        _refit(best.method, data, options, progress),
         best,
         tuple(sorted(trials, key=lambda trial: -trial.agreement)),
         judge.score(held.queries.source, held.documents.source)[0],
@@ -109,10 +111,10 @@ def choose_map(data: MapData, options: MapOptions) -> MapChoice:
     )
 
 
-def _refit(method: Method, data: MapData, options: MapOptions) -> LinearMap:
+def _refit(method: Method, data: MapData, options: MapOptions, progress: Progress) -> LinearMap:
     """Fit a method to all texts."""
     found = fit_methods(data, options)[replace(method, is_trained=False)]
-    return fit_trained(found, data, options) if method.is_trained else found
+    return fit_trained(found, data, options, progress) if method.is_trained else found
 
 
 def _search(found: LinearMap, held: HeldOut, side: str) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from adaptors.maps.data import MapData, gather_map_data
 from adaptors.maps.models import MapModels, resolve_target
 from adaptors.maps.options import MapOptions
 from probe.data.dataset import Dataset
+from probe.encoding.chunk_states import Progress
 from probe.errors import check_type
 from probe.evaluation.composite import Asymmetric
 from probe.evaluation.fusion import Fusion
@@ -125,12 +126,15 @@ def fit_maps(
         CallError: There are too few texts, or the rank is too large.
     """
     data = gather_map_data(models, texts, seed=mapping.seed, options=options)
-    return [_fit(source, models, one, mapping=mapping) for source, one in zip(models.sources, data, strict=True)]
+    return [
+        _fit(source, models, one, mapping=mapping, progress=options.progress)
+        for source, one in zip(models.sources, data, strict=True)
+    ]
 
 
-def _fit(source: Fusion, models: MapModels, data: MapData, *, mapping: MapOptions) -> MappedEncoder:
+def _fit(source: Fusion, models: MapModels, data: MapData, *, mapping: MapOptions, progress: Progress) -> MappedEncoder:
     began = time.perf_counter()
-    choice = choose_map(data, mapping)
+    choice = choose_map(data, mapping, progress)
     module, target = choice.map.as_module(), models.target
     encoder = AdaptedEncoder(
         source,

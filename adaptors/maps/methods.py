@@ -7,6 +7,7 @@ from adaptors.maps.closed_form import LinearMap, fit_drawn, fit_procrustes, fit_
 from adaptors.maps.data import MapData
 from adaptors.maps.moments import Moments
 from adaptors.maps.options import MapOptions
+from probe.encoding.chunk_states import Progress
 
 __all__ = ["Method", "fit_methods", "fit_trained"]
 
@@ -45,11 +46,11 @@ class Method:
         return f"{self.form}{texts}{added}{', trained' if self.is_trained else ''}"
 
 
-def fit_trained(start: LinearMap, data: MapData, options: MapOptions) -> LinearMap:
+def fit_trained(start: LinearMap, data: MapData, options: MapOptions, progress: Progress) -> LinearMap:
     """Train a map further; with a rank, the trained map is reduced to it."""
     from adaptors.maps.trained import train_map  # its imports take seconds
 
-    found = train_map(start, data, options)
+    found = train_map(start, data, options, progress)
     if options.rank is None:
         return found
     mapped = data.documents if options.side == "documents" else data.documents.join(data.queries.join(data.spans))

@@ -12,6 +12,7 @@ from adaptors.maps.closed_form import LinearMap
 from adaptors.maps.data import MapData
 from adaptors.maps.options import MapOptions
 from adaptors.modules.linear import TrainableProjection
+from probe.encoding.chunk_states import Progress, silent
 
 __all__ = ["MapRankingLoss", "train_map"]
 
@@ -53,13 +54,14 @@ class MapRankingLoss(RankingDistillationLoss):
         return (wanted.exp() * (wanted - self._ranking(found, same))).sum() / len(wanted)
 
 
-def train_map(start: LinearMap, data: MapData, options: MapOptions) -> LinearMap:
+def train_map(start: LinearMap, data: MapData, options: MapOptions, progress: Progress = silent) -> LinearMap:
     """Train a map to rank documents as both models together do, and keep the epoch that ranks held-out texts best.
 
     Args:
         start: The map to begin with; it is returned if no epoch is better.
         data: Vectors of the texts by both models; queries, spans and documents are anchors, documents candidates.
         options: The side that is mapped, and the seed.
+        progress: Called for every step.
 
     Returns:
         The map.
@@ -68,7 +70,7 @@ def train_map(start: LinearMap, data: MapData, options: MapOptions) -> LinearMap
         CallError: There are too few documents.
         TrainingError: The training failed.
     """
-    states, training = _states(data), TrainOptions(seed=options.seed)
+    states, training = _states(data), TrainOptions(seed=options.seed, progress=progress)
     documents = len(states.documents)
     drawn, held_out = draw_rankings(split_texts(states, training.seed), documents, training.steps, seed=training.seed)
     network = _Map(start.weight.float(), start.bias.float())

@@ -97,12 +97,12 @@ def choose_map(data: MapData, options: MapOptions, progress: Progress = silent) 
     first = max(trials, key=lambda trial: trial.agreement)
     best = next(trial for trial in trials if trial.agreement >= first.agreement - first.error)
     if len(fit.documents) >= FEWEST_TEXTS and best.agreement + best.error < 1:
-        trained = fit_trained(maps[best.method], fit, options, progress)
+        trained = fit_trained(maps[best.method], fit, options, progress=progress)
         method = replace(best.method, is_trained=True)
         trials.append(Trial(method, *judge.score(*_search(trained, held, options.side))))
         best = max(best, trials[-1], key=lambda trial: trial.agreement - trial.error * trial.method.is_trained)
     return MapChoice(
-        _refit(best.method, data, options, progress),
+        _refit(best.method, data, options, progress=progress),
         best,
         tuple(sorted(trials, key=lambda trial: -trial.agreement)),
         judge.score(held.queries.source, held.documents.source)[0],
@@ -111,10 +111,10 @@ def choose_map(data: MapData, options: MapOptions, progress: Progress = silent) 
     )
 
 
-def _refit(method: Method, data: MapData, options: MapOptions, progress: Progress) -> LinearMap:
+def _refit(method: Method, data: MapData, options: MapOptions, *, progress: Progress) -> LinearMap:
     """Fit a method to all texts."""
     found = fit_methods(data, options)[replace(method, is_trained=False)]
-    return fit_trained(found, data, options, progress) if method.is_trained else found
+    return fit_trained(found, data, options, progress=progress) if method.is_trained else found
 
 
 def _search(found: LinearMap, held: HeldOut, side: str) -> tuple[Tensor, Tensor]:

@@ -46,11 +46,11 @@ class Method:
         return f"{self.form}{texts}{added}{', trained' if self.is_trained else ''}"
 
 
-def fit_trained(start: LinearMap, data: MapData, options: MapOptions, progress: Progress) -> LinearMap:
+def fit_trained(start: LinearMap, data: MapData, options: MapOptions, *, progress: Progress) -> LinearMap:
     """Train a map further; with a rank, the trained map is reduced to it."""
     from adaptors.maps.trained import train_map  # its imports take seconds
 
-    found = train_map(start, data, options, progress)
+    found = train_map(start, data, options, progress=progress)
     if options.rank is None:
         return found
     mapped = data.documents if options.side == "documents" else data.documents.join(data.queries.join(data.spans))

@@ -54,7 +54,7 @@ class MapRankingLoss(RankingDistillationLoss):
         return (wanted.exp() * (wanted - self._ranking(found, same))).sum() / len(wanted)
 
 
-def train_map(start: LinearMap, data: MapData, options: MapOptions, progress: Progress = silent) -> LinearMap:
+def train_map(start: LinearMap, data: MapData, options: MapOptions, *, progress: Progress = silent) -> LinearMap:
     """Train a map to rank documents as both models together do, and keep the epoch that ranks held-out texts best.
 
     Args:

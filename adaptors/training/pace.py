@@ -12,6 +12,8 @@ from probe.errors import TrainingError
 __all__ = ["Budget", "Pace", "has_run_out"]
 
 _PARTS = 10
+# With a time limit: training between two evaluations, as a multiple of what an evaluation takes.
+_LEAST_TRAINING = 4.0
 _SPENT, _ENDED = "seconds_spent", "time_is_over"
 
 
@@ -63,7 +65,8 @@ class Budget:
 class Pace(TrainerCallback):
     """Evaluate and save a training ten times along the way, and end it in time.
 
-    The time an interrupted training took is in its log, and counts when it is resumed.
+    With a time limit there are fewer evaluations where they take long, lest they take the time of the training. The
+    time an interrupted training took is in its log, and counts when it is resumed.
     """
 
     def __init__(self, steps: int, budget: Budget | None, evaluation: Callable[[], float]) -> None:
@@ -76,15 +79,15 @@ class Pace(TrainerCallback):
         """
         self._steps, self._budget, self._evaluation = steps, budget, evaluation
         self._before = self._began = self._whole = 0.0
-        # End of the last step or pause; longest step; longest pause for evaluation and saving.
-        self._last = self._step = self._stop = 0.0
+        # End of the last step or pause; end of the last pause; longest step; longest pause for evaluation and saving.
+        self._last = self._resumed = self._step = self._stop = 0.0
         self._part, self._ends = 0, False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **options: Any) -> None:
         """Restore the elapsed time of a resumed training."""
         if self._budget is not None:
             self._before = _read_spent(state.log_history)
-            self._began = self._last = self._budget.clock()
+            self._began = self._last = self._resumed = self._budget.clock()
             self._whole = max(0.0, self._budget.left())
         self._part = int(_PARTS * self.share(state.global_step))
 
@@ -110,9 +113,9 @@ class Pace(TrainerCallback):
             now = self._budget.clock()
             self._step, self._last = max(self._step, now - self._last), now
             # One more step and the final evaluation must fit.
-            self._ends |= self._spent() + self._step + max(self._stop, self._evaluation()) >= self._whole
+            self._ends |= self._spent() + self._step + self._pause() >= self._whole
         part = int(_PARTS * self.share(state.global_step))
-        if self._ends or part > self._part:
+        if self._ends or (part > self._part and self._is_worth_a_pause()):
             self._part = part
             control.should_evaluate = control.should_save = True
         control.should_log |= self._ends
@@ -123,13 +126,25 @@ class Pace(TrainerCallback):
         if self._budget is not None:
             state.log_history.append({"step": state.global_step, _SPENT: self._spent(), _ENDED: self._ends})
             if not state.global_step:
-                self._last = self._budget.clock()
+                self._last = self._resumed = self._budget.clock()
 
     def on_save(self, args: Any, state: Any, control: Any, **options: Any) -> None:
         """Record how long evaluation and saving took."""
         if self._budget is not None:
             now = self._budget.clock()
-            self._stop, self._last = max(self._stop, now - self._last), now
+            self._stop, self._last, self._resumed = max(self._stop, now - self._last), now, now
+
+    def _pause(self) -> float:
+        """Return the seconds that an evaluation takes, saving included once one was saved."""
+        return max(self._stop, self._evaluation())
+
+    def _is_worth_a_pause(self) -> bool:
+        """Return whether there is enough training before an evaluation and, until the last one, after it."""
+        if self._budget is None:
+            return True
+        pause = self._pause()
+        least = _LEAST_TRAINING * pause
+        return self._last - self._resumed >= least and self._spent() + least + 2 * pause <= self._whole
 
     def _spent(self) -> float:
         return self._before + (self._budget.clock() - self._began if self._budget else 0.0)

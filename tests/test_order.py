@@ -5,7 +5,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from slow_files import REAL_FILES, SLOW_FILES, pytest_collection_modifyitems, pytest_ignore_collect
+from slow_files import (
+    REAL_FILES,
+    SLOW_FILES,
+    SLOW_TESTS,
+    pytest_collection_modifyitems,
+    pytest_ignore_collect,
+    pytest_itemcollected,
+)
 
 TESTS = Path(__file__).parent
 QUICK, SLOW, REAL = "probe/metrics/test_retrieval.py", SLOW_FILES[0], REAL_FILES[0]
@@ -19,6 +26,12 @@ def read(marks: str) -> list[str]:
     """Return which of three files are read where these marks are asked for."""
     config: Any = SimpleNamespace(option=SimpleNamespace(markexpr=marks))
     return [name for name in (QUICK, SLOW, REAL) if not pytest_ignore_collect(TESTS / name, config)]
+
+
+def is_marked_slow(file: str, name: str) -> bool:
+    marks: list[str] = []
+    pytest_itemcollected(SimpleNamespace(path=TESTS / file, name=name, add_marker=marks.append))  # type: ignore[arg-type]
+    return marks == ["slow"]
 
 
 def test_slow_files_are_put_first_and_nothing_else_changes_its_place() -> None:
@@ -39,6 +52,16 @@ def test_only_the_files_that_are_asked_for_are_read() -> None:
     assert read("not slow and not real and not long") == [QUICK]
     assert read("slow and not real and not long") == [SLOW]
     assert read("real and not long") == [REAL]
+
+
+def test_single_slow_tests_are_there_and_are_left_to_the_slow_run() -> None:
+    for file, names in SLOW_TESTS.items():
+        text = (TESTS / file).read_text(encoding="utf-8")
+        assert [name for name in names if f"\ndef {name}(" not in text] == []
+        for marks in ("not slow and not real and not long", "slow and not real and not long"):
+            config: Any = SimpleNamespace(option=SimpleNamespace(markexpr=marks))
+            assert not pytest_ignore_collect(TESTS / file, config)
+        assert [is_marked_slow(file, name) for name in (*names, "test_another")] == [*(True for _ in names), False]
 
 
 def test_make_runs_every_test_but_the_long_ones_once() -> None:

@@ -1,10 +1,17 @@
-"""The files that `make test` leaves to `make test-all`, and does not even import."""
+"""What `make test` leaves to `make test-all`: files, which it does not even import, and single tests of others."""
 
 from pathlib import Path
 
 import pytest
 
-__all__ = ["REAL_FILES", "SLOW_FILES", "pytest_collection_modifyitems", "pytest_ignore_collect", "pytest_itemcollected"]
+__all__ = [
+    "REAL_FILES",
+    "SLOW_FILES",
+    "SLOW_TESTS",
+    "pytest_collection_modifyitems",
+    "pytest_ignore_collect",
+    "pytest_itemcollected",
+]
 
 _TESTS = Path(__file__).parents[1]
 
@@ -34,6 +41,7 @@ SLOW_FILES = (
     "probe/encoding/test_paired.py",
     "surgery/pairing/test_pair.py",
     "encoder_surgery/adaptors_commands/test_fit.py",
+    "encoder_surgery/adaptors_commands/test_map.py",
     "adaptors/healing/test_heal_objects.py",
     "encoder_surgery/shell/test_engine.py",
     "adaptors/finetuning/test_tune.py",
@@ -60,6 +68,17 @@ SLOW_FILES = (
     "end_to_end/test_pictures.py",
     "end_to_end/test_serving.py",
 )
+# Fresh processes and whole commands in files whose other tests are quick: function names by file.
+SLOW_TESTS = {
+    "adaptors/quantizing/test_stored_rows.py": ("test_the_commands_have_the_sizes",),
+    "adaptors/static/test_save.py": ("test_it_opens_in_a_fresh_process_with_equal_vectors",),
+    "encoder_surgery/shell/test_similarity_option.py": ("test_a_card_says_what_its_scores_were_compared_by",),
+    "encoder_surgery/surgery_commands/test_commands.py": (
+        "test_cut_saves_checks_in_a_fresh_process_and_prints_the_folder",
+        "test_other_vectors_in_the_fresh_process_leave_nothing_behind",
+    ),
+    "surgery/saving/test_cards.py": ("test_the_lines_of_a_card_run_in_its_folder",),
+}
 # A real model on a real data set.
 REAL_FILES = ("end_to_end/test_real.py", "end_to_end/test_real_adaptors.py")
 
@@ -72,14 +91,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out a file that the marks asked for leave out, because importing all of them takes half a minute."""
     if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    marks = {"slow": _name(collection_path) in SLOW_FILES, "real": _name(collection_path) in REAL_FILES}
-    wanted = [eval(config.option.markexpr or "True", {}, {**marks, "long": long}) for long in (False, True)]
-    return None if any(wanted) else True
+    name, asked = _name(collection_path), config.option.markexpr or "True"
+    is_real = name in REAL_FILES
+    slow = {name in SLOW_FILES} | ({True} if name in SLOW_TESTS else set())
+    kinds = [{"slow": one, "real": is_real, "long": long} for one in slow for long in (False, True)]
+    return None if any(eval(asked, {}, kind) for kind in kinds) else True
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the tests of the slow files."""
-    if _name(item.path) in SLOW_FILES:
+    """Mark the slow tests."""
+    name = _name(item.path)
+    if name in SLOW_FILES or getattr(item, "originalname", item.name) in SLOW_TESTS.get(name, ()):
         item.add_marker("slow")
 
 

@@ -201,7 +201,8 @@ def _make_trainer(
         loss=HealLoss(model),
         evaluator=judge,
         data_collator=collator,  # type: ignore[arg-type]
-        callbacks=[pace, TrainingLog(_STEP, options.progress, options.log, total=pace.expected_steps)],
+        # The time of telling a step is the step's, not that of an evaluation after it.
+        callbacks=[TrainingLog(_STEP, options.progress, options.log, total=pace.expected_steps), pace],
     )
     trainer.pace, trainer.has_budget = pace, budget is not None
     trainer.sample = HealSample(model, texts, options.seed)

@@ -168,15 +168,11 @@ class StateCollator:
         valid_label_columns: Empty: labels are looked up, not read from a column.
     """
 
-    def __init__(self, data: FitData, with_labels: bool = False, *, with_targets: bool | None = None) -> None:
-        """Prepare lookups of states and, with labels, of the grades of the first column's rows.
-
-        Targets are looked up if they are not the states themselves, or if that is asked for.
-        """
+    def __init__(self, data: FitData, with_labels: bool = False) -> None:
+        """Prepare lookups of states and, with labels, of the grades of the first column's rows."""
         self.valid_label_columns: list[str] = []
         self._states = data.texts
-        looked_up = not data.is_final if with_targets is None else with_targets
-        self._targets = data.targets if looked_up else None
+        self._targets = None if data.is_final else data.targets
         self._grades = _grades(data) if with_labels else None
 
     def __call__(self, rows: Sequence[dict[str, list[int]]]) -> dict[str, Tensor]:

@@ -21,6 +21,7 @@ __all__ = [
     "ReconstructionLoss",
     "SimilarityLoss",
     "cosines",
+    "target_of",
     "unexplained_variance",
 ]
 
@@ -63,7 +64,7 @@ class SimilarityLoss(_StateLoss):
 
     def compare(self, columns: Sequence[dict[str, Tensor]], vectors: Tensor) -> Tensor:
         """Return the loss of the vectors `(B, dim)` of all columns."""
-        wanted = cosines(torch.cat([_target(column) for column in columns]))
+        wanted = cosines(torch.cat([target_of(column) for column in columns]))
 
         def judge(found: Tensor) -> tuple[Tensor, Tensor]:
             """Return the mean squared error, and its gradient."""
@@ -115,7 +116,7 @@ class MatryoshkaAdaptorLoss(_StateLoss):
         columns = list(sentence_features)
         with _outputs_of(self.network.correction) as corrections:
             vectors = [self.embed(column) for column in columns]
-        wanted = cosines(torch.cat([_target(column) for column in columns]))
+        wanted = cosines(torch.cat([target_of(column) for column in columns]))
         near = self._nearest(wanted)
         joined = torch.cat(vectors)
         errors = torch.stack([(cosines(joined[:, :dim]) - wanted).abs() for dim in self.dims]).sum(dim=0)
@@ -153,7 +154,7 @@ class RankingDistillationLoss(_StateLoss):
         anchors, candidates = sentence_features
         # Few of all pairs: their indices are written faster than a mask is read.
         same = (anchors["row"].unsqueeze(1) == candidates["row"]).nonzero(as_tuple=True)
-        wanted = self._ranking(cosines(_target(anchors), _target(candidates)), same)
+        wanted = self._ranking(self.similarities(anchors, candidates), same)
         shares = wanted.exp()
 
         def judge(found: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,7 +163,15 @@ class RankingDistillationLoss(_StateLoss):
             divergence = (shares * (wanted - ranking)).sum() / len(shares)
             return divergence, ranking.exp_().sub_(shares).div_(self.temperature * len(shares))
 
-        return prefix_loss(self.embed(anchors), self.embed(candidates), self.dims, judge=judge)
+        return prefix_loss(*self.sides(anchors, candidates), self.dims, judge=judge)
+
+    def similarities(self, anchors: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
+        """Return the similarities `(N, M)` whose rankings are taught."""
+        return cosines(target_of(anchors), target_of(candidates))
+
+    def sides(self, anchors: dict[str, Tensor], candidates: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the vectors `(N, dim)` and `(M, dim)` whose rankings are compared with them."""
+        return self.embed(anchors), self.embed(candidates)
 
     def _ranking(self, found: Tensor, same: tuple[Tensor, ...]) -> Tensor:
         """Return the logarithm of the shares of the candidates, from cosines `(N, M)`."""
@@ -186,6 +195,11 @@ def unexplained_variance(states: Tensor, decoded: Tensor) -> Tensor:
     return (states - decoded).square().sum() / torch.where(variance > 0, variance, torch.ones_like(variance))
 
 
+def target_of(column: dict[str, Tensor]) -> Tensor:
+    """Return the vectors of a column whose cosines are to be reproduced: its targets, or the states themselves."""
+    return column.get("target", column["sentence_embedding"])
+
+
 @contextmanager
 def _outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
     """Collect the outputs of a module, so that they need not be computed again."""
@@ -199,10 +213,6 @@ def _outputs_of(module: nn.Module) -> Iterator[list[Tensor]]:
 
 def _states(columns: Sequence[dict[str, Tensor]]) -> Tensor:
     return torch.cat([column["sentence_embedding"] for column in columns])
-
-
-def _target(column: dict[str, Tensor]) -> Tensor:
-    return column.get("target", column["sentence_embedding"])
 
 
 def _misrankings(queries: Tensor, documents: Tensor, labels: Tensor, *, dim: int) -> Tensor:

@@ -7,7 +7,7 @@ from adaptors.fitting.batches import StateCollator, draw_rankings, split_texts
 from adaptors.fitting.options import TrainOptions
 from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, train
-from adaptors.losses.states import Features, RankingDistillationLoss, cosines
+from adaptors.losses.states import RankingDistillationLoss, cosines, target_of
 from adaptors.maps.closed_form import LinearMap
 from adaptors.maps.data import MapData
 from adaptors.maps.options import MapOptions
@@ -40,18 +40,16 @@ class MapRankingLoss(RankingDistillationLoss):
         super().__init__(model, (dim,))
         self.side = side
 
-    def forward(self, sentence_features: Features, labels: Tensor | None = None) -> Tensor:
-        """Return the loss; the first column holds anchors `(N, D)`, the second candidates `(M, D)`."""
-        anchors, candidates = sentence_features
-        same = (anchors["row"].unsqueeze(1) == candidates["row"]).nonzero(as_tuple=True)
+    def similarities(self, anchors: dict[str, Tensor], candidates: dict[str, Tensor]) -> Tensor:
+        """Return the joint similarities of both models."""
         own = cosines(anchors["sentence_embedding"], candidates["sentence_embedding"])
-        other = cosines(anchors["target"], candidates["target"])
-        wanted = self._ranking(_OWN_SHARE * own + (1 - _OWN_SHARE) * other, same)
+        return _OWN_SHARE * own + (1 - _OWN_SHARE) * super().similarities(anchors, candidates)
+
+    def sides(self, anchors: dict[str, Tensor], candidates: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the vectors of a search: one side mapped, the other by the other model."""
         if self.side == "queries":
-            found = cosines(self.embed(anchors), candidates["target"])
-        else:
-            found = cosines(anchors["target"], self.embed(candidates))
-        return (wanted.exp() * (wanted - self._ranking(found, same))).sum() / len(wanted)
+            return self.embed(anchors), target_of(candidates)
+        return target_of(anchors), self.embed(candidates)
 
 
 def train_map(start: LinearMap, data: MapData, options: MapOptions, *, progress: Progress = silent) -> LinearMap:
@@ -78,7 +76,7 @@ def train_map(start: LinearMap, data: MapData, options: MapOptions, *, progress:
         loss=lambda model: MapRankingLoss(model, network.dim, options.side),
         train=drawn,
         held_out=held_out,
-        collator=StateCollator(states, with_targets=True),
+        collator=StateCollator(states),
         evaluator=None,
         fingerprint=dict,
     )

@@ -32,7 +32,7 @@ def data() -> MapData:
     return MapData(make(DOCUMENTS, 10), make(120, 20), make(0, 30), (), (("made", "0"),))
 
 
-def zero() -> LinearMap:
+def tiny_map() -> LinearMap:
     return LinearMap(1e-3 * draw(NARROW, WIDE, seed=5).double(), torch.zeros(WIDE).double())
 
 
@@ -62,7 +62,7 @@ def test_training_brings_rankings_nearer_to_those_of_both_models(data: MapData, 
 def test_a_text_is_no_candidate_for_itself(data: MapData) -> None:
     class Model(nn.Module):
         def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
-            return {"sentence_embedding": zero().apply(features["sentence_embedding"]).float()}
+            return {"sentence_embedding": tiny_map().apply(features["sentence_embedding"]).float()}
 
     column = {"sentence_embedding": data.documents.source, "target": data.documents.target}
     rows = torch.arange(DOCUMENTS)
@@ -75,11 +75,11 @@ def test_a_text_is_no_candidate_for_itself(data: MapData) -> None:
 def test_a_trained_map_is_chosen_where_it_ranks_better_and_is_trained_again_on_all_texts(
     data: MapData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adaptors.maps.choice.fit_methods", lambda *_: {Method("ridge"): zero()})
+    monkeypatch.setattr("adaptors.maps.choice.fit_methods", lambda *_: {Method("ridge"): tiny_map()})
     choice = choose_map(data, MapOptions())
     assert (str(choice.best.method), len(choice.trials)) == ("ridge, trained", 2)
     assert choice.best.agreement - choice.best.error > choice.trials[1].agreement
-    assert torch.equal(choice.map.weight, train_map(zero(), data, MapOptions()).weight)
+    assert torch.equal(choice.map.weight, train_map(tiny_map(), data, MapOptions()).weight)
 
 
 def test_a_closed_form_is_chosen_where_training_shows_no_gain(data: MapData) -> None:

@@ -1,4 +1,4 @@
-"""Fewer dimensions for a candidate: the principal axes of the full model's vectors."""
+"""A linear map on top of a candidate, such as the principal axes of the full model's vectors."""
 
 import json
 from collections.abc import Sequence
@@ -25,13 +25,15 @@ _MODULES, _WEIGHTS = "modules.json", "model.safetensors"
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """A projection to fewer dimensions.
+    """A linear map of vectors, such as a projection to fewer dimensions.
 
     Attributes:
-        axes: Orthonormal axes `(d, D)`.
+        axes: The axes `(d, D)`; orthonormal if they are principal axes.
+        labels: Split whose relevance labels they were trained on; `none`: unlabelled texts alone.
     """
 
     axes: NDArray[np.float32]
+    labels: str = "none"
 
     def project(self, encoder: Encoder) -> Encoder:
         """Return an encoder with projected vectors."""
@@ -74,7 +76,7 @@ def fit_basis(vectors: Tensor, dims: int) -> Basis:
 
 
 def fold_basis(folder: Path, basis: Basis) -> None:
-    """Multiply the last map of a saved candidate by a projection.
+    """Multiply the last map of a saved candidate by another.
 
     The normalization between them would change no direction.
     """

@@ -1,11 +1,13 @@
 """Scores of candidates on queries outside the test split, beside those of the full model."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from adaptors.healing.embedding import embed_texts
@@ -54,6 +56,37 @@ def as_encoder(model: SentenceTransformer, full: LayerReader) -> Encoder:
 
 
 @dataclass(frozen=True)
+class _Remembering:
+    """An encoder that embeds no text twice.
+
+    Attributes:
+        encoder: The encoder.
+        queries: Vectors of queries by text.
+        documents: Vectors of documents by text.
+    """
+
+    encoder: Encoder
+    queries: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    documents: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+
+    def encode_query(self, texts: Sequence[str]) -> Embeddings:
+        """Embed queries: float32 `(N, D)`."""
+        return _recall(self.queries, texts, self.encoder.encode_query)
+
+    def encode_document(self, texts: Sequence[str]) -> Embeddings:
+        """Embed documents: float32 `(N, D)`."""
+        return _recall(self.documents, texts, self.encoder.encode_document)
+
+
+def _recall(
+    known: dict[str, NDArray[np.float32]], texts: Sequence[str], embed: Callable[[Sequence[str]], Embeddings]
+) -> Embeddings:
+    if new := [text for text in dict.fromkeys(texts) if text not in known]:
+        known |= zip(new, embed(new), strict=True)
+    return np.stack([known[text] for text in texts])
+
+
+@dataclass(frozen=True)
 class Judge:
     """Scores encoders on the judging queries.
 
@@ -70,16 +103,23 @@ class Judge:
     progress: Progress = silent
 
     @cached_property
+    def full_encoder(self) -> Encoder:
+        """The full model as an encoder, which embeds no text twice."""
+        model = self.full.model
+        return _Remembering(HookpointEncoder(self.full, model.depth, own_pooling(model)))
+
+    @cached_property
     def reference(self) -> Scores:
         """Scores of the full model `(Q,)`.
 
         Raises:
             CallError: It finds nothing, so that nothing can be compared with it.
         """
-        model = self.full.model
-        scores = self.score(HookpointEncoder(self.full, model.depth, own_pooling(model)))
+        scores = self.score(self.full_encoder)
         if not scores.any():
-            raise CallError(f"'{model.source.name}' finds nothing on the judging queries: there is nothing to keep")
+            raise CallError(
+                f"'{self.full.model.source.name}' finds nothing on the judging queries: there is nothing to keep"
+            )
         return scores
 
     def score(self, encoder: Encoder) -> Scores:

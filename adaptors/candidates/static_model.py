@@ -27,7 +27,7 @@ class StaticMaker:
         full: The full model.
         texts: The texts of the fit, with the full model's vectors.
         vocabulary: Trims its vocabulary.
-        basis: Projection to fewer dimensions, if any.
+        basis: Linear map on top, if any.
         settings: Store, seed and progress.
     """
 
@@ -44,7 +44,8 @@ class StaticMaker:
             self.full, self.texts, store=settings.store, seed=settings.seed, progress=settings.progress
         )
         if self.basis is not None:
-            model = replace(model, table=model.table @ self.basis.axes.T)
+            facts = replace(model.facts, labels=self.basis.labels)
+            model = replace(model, table=model.table @ self.basis.axes.T, facts=facts)
         folder.mkdir(parents=True)
         write_static(model, folder)
         if tokens is None:

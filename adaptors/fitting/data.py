@@ -15,9 +15,11 @@ from probe.sources.several import expand
 __all__ = [
     "FitSource",
     "FitTexts",
+    "Positives",
     "as_fit_texts",
     "as_several",
     "as_several_texts",
+    "find_positives",
     "find_training",
     "require_training",
     "select_fit_data",
@@ -28,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 # Splits that fits may use.
 _TRAINING = ("train", "dev")
+# Minimum share of a split's relevance labels; with fewer, "trained on that split" would be misleading.
+_SMALLEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -85,13 +89,14 @@ def require_training(name: str, split: str, limit: int | SampleSize | None = Non
     return found
 
 
-def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
+def select_fit_data(name: str, corpus: Dataset, labels: str, *, limit: int | SampleSize | None = None) -> FitTexts:
     """Return the texts that adaptors may be fitted to.
 
     Args:
         name: Name or path of the data set.
         corpus: Its scored split.
         labels: `none`, or the split whose relevance labels may be used, `train` or `dev`.
+        limit: Of the other split, as in `find_training`.
 
     Returns:
         The texts.
@@ -102,10 +107,10 @@ def select_fit_data(name: str, corpus: Dataset, labels: str) -> FitTexts:
     check_type("corpus", corpus, Dataset, expected="the result of load_dataset")
     refuse_images(corpus, "an adaptor")
     if labels == "none":
-        return FitTexts(corpus, find_training(name, corpus.split))
+        return FitTexts(corpus, find_training(name, corpus.split, limit))
     if labels not in _TRAINING or splits_overlap(labels, corpus.split):
         raise CallError(f"--labels {labels}: expected none, train or dev, and not the scored split ({corpus.split})")
-    return FitTexts(corpus, load_dataset(name, labels), labels=True)
+    return FitTexts(corpus, load_dataset(name, labels, limit), labels=True)
 
 
 def as_fit_texts(texts: FitSource, labels: str = "none") -> FitTexts:
@@ -156,3 +161,56 @@ def as_several(texts: FitSource | Sequence[FitSource]) -> list[FitSource]:
     """Return one or several texts as a list, collections in full; whether they are texts is checked when read."""
     given = [texts] if isinstance(texts, FitSource) or not isinstance(texts, Sequence) else list(texts)
     return [name for one in given for name in expand(one)]
+
+
+@dataclass(frozen=True)
+class Positives:
+    """The relevant pairs of a training split.
+
+    Attributes:
+        pairs: Row of a query, row of a document of the corpus, and grade.
+        shortage: A sentence on relevance labels that cannot be used; empty if all can.
+    """
+
+    pairs: list[tuple[int, int, int]]
+    shortage: str
+
+
+def find_positives(texts: FitTexts, train: Dataset, owner: str = "") -> Positives:
+    """Return the relevant pairs of a training split of a corpus.
+
+    Args:
+        texts: The corpus.
+        train: The split.
+        owner: Begins messages; the data set, where there are several.
+
+    Raises:
+        CallError: Too few relevance labels are for documents in the corpus.
+    """
+    documents = {name: row for row, (name, _) in enumerate(texts.corpus.documents)}
+    rows = {name: row for row, name in enumerate(train.queries.ids)}
+    judged = [
+        (rows[query], document, grade)
+        for query, graded in train.qrels.items()
+        for document, grade in graded.items()
+        if grade > 0 and query in rows
+    ]
+    pairs = [(row, documents[document], grade) for row, document, grade in judged if document in documents]
+    return Positives(pairs, _describe_shortage(texts, train.split, owner, kept=len(pairs), judged=len(judged)))
+
+
+def _describe_shortage(texts: FitTexts, split: str, owner: str, *, kept: int, judged: int) -> str:
+    """Return a sentence on how many relevance labels can be used, or an empty string if all can.
+
+    Raises:
+        CallError: Too few can be used for training.
+    """
+    if kept == judged:
+        return ""
+    why = "the rest are excluded by --limit" if texts.corpus.limited else "the rest are missing"
+    found = f"{kept:,} of {judged:,} relevance labels of {split} are for documents in the corpus; {why}"
+    if kept < _SMALLEST_SHARE * judged:
+        way_out = "raise or remove --limit" if texts.corpus.limited else "complete the corpus"
+        raise CallError(f"{owner}--labels {split}: {found}, too few to train on: {way_out}")
+    _log.warning("%s--labels %s: %s", owner, split, found)
+    return f"{owner}labels {split}: {found}"

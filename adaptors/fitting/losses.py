@@ -14,7 +14,7 @@ from adaptors.losses.states import (
     ReconstructionLoss,
     SimilarityLoss,
 )
-from adaptors.modules.base import Network
+from adaptors.modules.base import Adaptor
 from adaptors.modules.mlp import Autoencoder, Residual
 from probe.errors import CallError, did_you_mean
 
@@ -26,7 +26,7 @@ _TEMPERATURE = 0.05
 _MARGIN = 2.0
 
 # Arguments: the trained model, the network in it, and the prefix lengths.
-_Make = Callable[[nn.Module, Network, Sequence[int]], nn.Module]
+_Make = Callable[[nn.Module, Adaptor, Sequence[int]], nn.Module]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class LossChoice:
 class _ReconstructionAndSimilarity(nn.Module):
     """The two losses of an autoencoder, logged separately."""
 
-    def __init__(self, model: nn.Module, network: Network, dims: Sequence[int]) -> None:
+    def __init__(self, model: nn.Module, network: Adaptor, dims: Sequence[int]) -> None:
         super().__init__()
         self.reconstruction = _reconstruction(model, network, dims)
         self.similarity = SimilarityLoss(model, dims)
@@ -69,13 +69,13 @@ class _ReconstructionAndSimilarity(nn.Module):
         }
 
 
-def _reconstruction(model: nn.Module, network: Network, dims: Sequence[int]) -> ReconstructionLoss:
+def _reconstruction(model: nn.Module, network: Adaptor, dims: Sequence[int]) -> ReconstructionLoss:
     if not isinstance(network, Autoencoder):
         raise CallError(f"the loss 'reconstruction' needs a decoder, and '{network.kind}' has none: use autoencoder")
     return ReconstructionLoss(network)
 
 
-def _matryoshka_adaptor(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+def _matryoshka_adaptor(model: nn.Module, network: Adaptor, dims: Sequence[int]) -> nn.Module:
     if not isinstance(network, Residual):
         raise CallError(
             f"the loss 'matryoshka-adaptor' needs a residual correction, and '{network.kind}' has none: use residual"
@@ -83,13 +83,13 @@ def _matryoshka_adaptor(model: nn.Module, network: Network, dims: Sequence[int])
     return MatryoshkaAdaptorLoss(model, network, dims)
 
 
-def _infonce(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+def _infonce(model: nn.Module, network: Adaptor, dims: Sequence[int]) -> nn.Module:
     from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss, MultipleNegativesRankingLoss
 
     return MatryoshkaLoss(model, MultipleNegativesRankingLoss(model), list(dims))  # type: ignore[arg-type]
 
 
-def _margin(model: nn.Module, network: Network, dims: Sequence[int]) -> nn.Module:
+def _margin(model: nn.Module, network: Adaptor, dims: Sequence[int]) -> nn.Module:
     from sentence_transformers.sentence_transformer.losses import MatryoshkaLoss
 
     hinge, weights = HingeLoss(model, _MARGIN * _TEMPERATURE), [1 / _TEMPERATURE] * len(dims)

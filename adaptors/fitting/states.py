@@ -1,6 +1,5 @@
 """The states of a fit's texts, read once, from the store if they are cached."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaptors.fitting.data import FitTexts, several_texts
+from adaptors.fitting.data import FitTexts, find_positives, several_texts
 from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import (
     Progress,
@@ -22,18 +21,12 @@ from probe.encoding.chunk_states import (
 )
 from probe.encoding.hookpoints import own_pooling
 from probe.encoding.reader import LayerReader
-from probe.errors import CallError
 from probe.evaluation.fusion import Fusion
 from probe.layers.hookpoint import Hookpoint
 from probe.metrics.vectors import Embeddings
 from probe.store.store import Store
 
 __all__ = ["FitData", "GatheredStates", "final_fusion", "gather_states"]
-
-_log = logging.getLogger(__name__)
-
-# Minimum share of a split's relevance labels; with fewer, "trained on that split" would be misleading.
-_SMALLEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -261,40 +254,9 @@ def _positives(stack: _Stack) -> tuple[Tensor, str, str]:
     for one in stack.sets:
         if one.train is not None and one.labels:
             owner = f"{one.corpus.name}: " if len(stack.sets) > 1 else ""
-            own, shortage = _own_positives(one, one.train, owner)
+            own = find_positives(one, one.train, owner)
             query, document = stack.first_rows(one, one.train)
-            pairs |= {(row + query, found + document, grade): None for row, found, grade in own}
+            pairs |= {(row + query, found + document, grade): None for row, found, grade in own.pairs}
             splits[one.train.split] = None
-            shortages |= dict.fromkeys(filter(None, [shortage]))
+            shortages |= dict.fromkeys(filter(None, [own.shortage]))
     return torch.tensor([*pairs], dtype=torch.long).reshape(-1, 3), "+".join(splits) or "none", "; ".join(shortages)
-
-
-def _own_positives(texts: FitTexts, train: Dataset, owner: str) -> tuple[list[tuple[int, int, int]], str]:
-    """Return the relevant pairs of one data set as its own rows, and a sentence on labels that cannot be used."""
-    documents = {name: row for row, (name, _) in enumerate(texts.corpus.documents)}
-    rows = {name: row for row, name in enumerate(train.queries.ids)}
-    judged = [
-        (rows[query], document, grade)
-        for query, graded in train.qrels.items()
-        for document, grade in graded.items()
-        if grade > 0 and query in rows
-    ]
-    pairs = [(row, documents[document], grade) for row, document, grade in judged if document in documents]
-    return pairs, _describe_shortage(texts, train.split, owner, kept=len(pairs), judged=len(judged))
-
-
-def _describe_shortage(texts: FitTexts, split: str, owner: str, *, kept: int, judged: int) -> str:
-    """Return a sentence on how many relevance labels can be used, or an empty string if all can.
-
-    Raises:
-        CallError: Too few can be used for training.
-    """
-    if kept == judged:
-        return ""
-    why = "the rest are excluded by --limit" if texts.corpus.limited else "the rest are missing"
-    found = f"{kept:,} of {judged:,} relevance labels of {split} are for documents in the corpus; {why}"
-    if kept < _SMALLEST_SHARE * judged:
-        way_out = "raise or remove --limit" if texts.corpus.limited else "complete the corpus"
-        raise CallError(f"{owner}--labels {split}: {found}, too few to train on: {way_out}")
-    _log.warning("%s--labels %s: %s", owner, split, found)
-    return f"{owner}labels {split}: {found}"

@@ -34,7 +34,9 @@ def _describe_training(result: SlimResult, best: Attempt) -> str:
     bare = "" if result.settings["bias"] or not best.candidate.blocks else " Its linear map on top has no bias."
     tokens = best.candidate.tokens
     trimmed = f" Its vocabulary has the {tokens:,} tokens that the texts need most." if tokens else ""
-    made = f"{many}. The best one, {best.candidate}, was {how} the full model's vectors, without labels."
+    labels = result.labels
+    learned = "without labels" if labels == "none" else f"and then got a map trained on relevance labels of {labels}"
+    made = f"{many}. The best one, {best.candidate}, was {how} the full model's vectors, {learned}."
     return f"{made}{fewer}{bare}{trimmed}"
 
 

@@ -29,7 +29,7 @@ class SlimData:
 
     Attributes:
         test: The data set of the final test; its queries and relevance labels are used once, at the end.
-        fit: Texts to train on: the documents, and queries of another split that do not judge.
+        fit: Texts to train on: the documents, and queries of another split that do not judge, perhaps with labels.
         judging: A sample of the documents with the judging queries.
         basis: The judging queries in words.
     """
@@ -61,7 +61,7 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
         seen, judging = split_queries(other)
         drawn = sample(judging, SampleSize(documents, _MOST_QUERIES))
         basis = f"{len(drawn.queries)} queries of {other.split} that no training has seen"
-        return SlimData(test, FitTexts(test, seen), drawn, basis)
+        return SlimData(test, FitTexts(test, seen, given.labels), drawn, basis)
     made = _make_known_items(test, documents)
     if len(made.queries) < _FEWEST_QUERIES:
         raise CallError(
@@ -69,7 +69,7 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
             f"of its {len(test.documents):,} documents are long enough to make one of (at least {_FEWEST_QUERIES} are "
             "needed): add relevance labels as qrels/dev.tsv, or more documents"
         )
-    return SlimData(test, FitTexts(test, other), made, f"{len(made.queries)} {_KNOWN_ITEM}")
+    return SlimData(test, FitTexts(test, other, given.labels), made, f"{len(made.queries)} {_KNOWN_ITEM}")
 
 
 def _make_known_items(corpus: Dataset, count: int) -> Dataset:

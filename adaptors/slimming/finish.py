@@ -54,9 +54,7 @@ class Finish:
         search, full = self.search, self.search.lesson.full.model
         staged = search.work.empty("staged")
         dtype = self.options.weights_dtype
-        # The table of a static model is projected already.
-        basis = search.basis if best.candidate.blocks else None
-        change = stage(best.folder, staged, basis=basis, weights_dtype=dtype, full=full)
+        change = stage(best.folder, staged, basis=search.basis, weights_dtype=dtype, full=full)
         run = replace(self.settings, examples=True)
         test = take_test(self.model, staged, self.data.test, goal=search.goal, options=run)
         folders = {str(one.candidate): one.folder for one in attempts} | {str(best.candidate): staged}
@@ -103,6 +101,15 @@ class Finish:
         examples = test.board.examples and before_and_after(test.board.examples, test.full.rank, test.best.rank)
         return SlimResult(self.settings.command, created, settings, rows, examples=examples)
 
+    @property
+    def _labels(self) -> str:
+        return self.search.basis.labels if self.search.basis else "none"
+
+    def _list_remarks(self, best: Attempt) -> list[str]:
+        unseen = [_describe_unseen(best)] if best.parts else []
+        labels = [self.search.labelled.describe()] if self.search.labelled else []
+        return [*unseen, *labels, *_describe_left_out(self.search.left_out)]
+
     def _describe(self, best: Attempt, test: FinalTest, *, timing: Timing, unmet: list[str]) -> dict[str, Any]:
         """Return the settings of the result."""
         return {
@@ -111,7 +118,8 @@ class Finish:
             "margin": test.margin,
             "resolution": test.resolution,
             "unmet": unmet,
-            "remarks": [*([_describe_unseen(best)] if best.parts else []), *_describe_left_out(self.search.left_out)],
+            "remarks": self._list_remarks(best),
+            "labels": self._labels,
             "basis": self.data.basis,
             "texts": len(self.search.lesson.texts.texts),
             "minutes": self.options.minutes,

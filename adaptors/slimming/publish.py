@@ -8,12 +8,13 @@ from typing import Any
 
 from adaptors.candidates.dimensions import Basis, fold_basis
 from adaptors.encoders.description import DESCRIPTION, describe_member, is_adapted, read_adaptor
+from probe.data.training_record import Learned, join_learned, read_learned, write_learned
 from probe.io.model_files import weight_files
 from probe.models.info import ModelProfile
 from surgery.saving.cards import write_trained_card
 from surgery.saving.files import PROVENANCE, write_json
 from surgery.saving.fresh_process import compare, embed_here, embed_in_fresh_process
-from surgery.saving.origin import inherit
+from surgery.saving.origin import add_step, inherit
 from surgery.saving.save import save_folder
 from surgery.saving.weights import VectorChange, record_change, store_weights
 
@@ -31,7 +32,7 @@ def stage(
     Args:
         source: Its files after the training.
         folder: The new folder.
-        basis: Projection to fewer dimensions, if any.
+        basis: Linear map on top, if any.
         weights_dtype: Dtype of the saved tensors; None for float32.
         full: The full model, which the folder names as its origin.
 
@@ -39,7 +40,8 @@ def stage(
         How the dtype changes the vectors, if it does.
     """
     shutil.copytree(source, folder)
-    if basis is not None:
+    # The table of a static model is mapped already.
+    if basis is not None and is_adapted(folder):
         fold_basis(folder, basis)
     change = None if weights_dtype is None else _round_weights(folder, weights_dtype)
     facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
@@ -47,7 +49,19 @@ def stage(
     inherited = inherit(full.source)
     steps = [*inherited["steps"], *_join_parts(facts.get("steps", []), name=full.source.name)]
     write_json(folder / PROVENANCE, {**facts, **origin, **inherited, "steps": steps})
+    if basis is not None and basis.labels != "none":
+        _record_labels(folder, basis.labels)
     return change
+
+
+def _record_labels(folder: Path, labels: str) -> None:
+    """Record that the map on top was trained on relevance labels."""
+    learned = join_learned([read_learned(folder), Learned((labels,))])
+    write_learned(learned, folder)
+    add_step(folder, {"did": "linear map", "data": [name for name, _ in learned.seen], "labels": labels})
+    if is_adapted(folder):
+        fields = {"labels": "+".join(learned.labels), "fitted_to": [describe_member(folder)]}
+        write_json(folder / DESCRIPTION, read_adaptor(folder).model_copy(update=fields).model_dump())
 
 
 def _round_weights(folder: Path, dtype: str) -> VectorChange:

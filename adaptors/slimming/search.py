@@ -17,6 +17,7 @@ from adaptors.candidates.vocabulary import Vocabulary
 from adaptors.finetuning.encoder import TrainableEncoder, open_trainable
 from adaptors.slimming.choice import Forecast, forecast, pick
 from adaptors.slimming.goal import SlimGoal
+from adaptors.slimming.labels import LabelledMap
 from adaptors.slimming.listing import afford
 from adaptors.slimming.work import WorkFolder
 from probe.encoding.protocols import Encoder
@@ -97,8 +98,9 @@ class Search:
         work: Finished steps.
         goal: The goal.
         queries: Number of test queries.
-        basis: Projection to fewer dimensions, if any.
+        basis: Linear map on top of every candidate, if any.
         make_static: Fits a static model with a number of tokens, None for all, and writes it to a folder.
+        labelled: The outcome of a training of that map on relevance labels, if there was one.
         left_out: Candidates that are not tried for lack of time.
     """
 
@@ -110,6 +112,7 @@ class Search:
     queries: int
     basis: Basis | None
     make_static: Callable[[int | None, Path], Encoder]
+    labelled: LabelledMap | None = None
     left_out: tuple[Candidate, ...] = ()
 
     def choose_affordable(

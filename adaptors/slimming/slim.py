@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ from typing import Any
 from adaptors.candidates.candidate import FEWEST_TOKENS, Candidate, ModelSizes
 from adaptors.candidates.dimensions import fit_basis
 from adaptors.candidates.judging import Judge
+from adaptors.candidates.labelled_map import train_labelled_map
 from adaptors.candidates.static_model import StaticMaker
 from adaptors.candidates.student import Lesson
 from adaptors.candidates.vocabulary import Vocabulary
@@ -23,6 +25,7 @@ from adaptors.healing.trainer import HealOptions
 from adaptors.slimming.data import SlimData, load_slim_data
 from adaptors.slimming.finish import Finish
 from adaptors.slimming.goal import SlimGoal
+from adaptors.slimming.labels import choose_map
 from adaptors.slimming.listing import list_candidates
 from adaptors.slimming.options import SlimOptions
 from adaptors.slimming.search import Search, TimeLimit
@@ -60,9 +63,10 @@ def slim(
     options: SlimOptions | None = None,
     run: RunOptions | None = None,
 ) -> SlimResult:
-    """Find a smaller model that meets a goal, train it without labels, test it once, and save it.
+    """Find a smaller model that meets a goal, train it, test it once, and save it.
 
-    An interrupted search continues from its work folder beside `out` when it is called again.
+    Relevance labels are used only if `data` is a `FitTexts` that allows it. An interrupted search continues from its
+    work folder beside `out` when it is called again.
 
     Args:
         model: The full model: alias, hub id or folder.
@@ -179,21 +183,28 @@ def _prepare(
         span_characters=count_span_characters(training, full.model),
         seed=run.seed,
     )
-    dims = request.options.dims
-    basis = None if dims is None else fit_basis(texts.targets, dims)
 
     def report(step: str, done: int, total: int) -> None:
         """Say whose documents are encoded."""
         run.progress(f"judging queries: {step}", done, total)
 
+    judge = Judge(full, data.judging, run.ranked_by, report)
+    dims = request.options.dims
+    plain = None if dims is None else fit_basis(texts.targets, dims)
+    labelled = None
+    if data.fit.labels:
+        train = partial(train_labelled_map, texts, data.fit, dims, seed=run.seed, progress=run.progress)
+        labelled = choose_map(train, judge, work, plain=plain)
+    basis = labelled.basis if labelled else plain
     return Search(
         lesson=Lesson(full, exact, texts, run.seed, run.progress, request.options.bias),
-        judge=Judge(full, data.judging, run.ranked_by, report),
+        judge=judge,
         vocabulary=vocabulary,
         work=work,
         goal=request.goal,
         queries=len(data.test.queries),
         basis=basis,
+        labelled=labelled,
         make_static=StaticMaker(full, texts, vocabulary, basis, run),
     )
 
@@ -205,6 +216,7 @@ def _identify(request: _Request, full: LayerReader, data: SlimData) -> dict[str,
         "model": full.model.weights_hash,
         "texts": data.test.text_hash,
         "labels": data.test.qrels_hash,
+        "trained_on_labels": data.fit.labels,
         "judging": [data.judging.text_hash, data.judging.qrels_hash],
         "goal": asdict(request.goal),
         "options": options,

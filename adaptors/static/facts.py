@@ -25,6 +25,7 @@ class StaticFacts:
         data: Name of every data set, and the sha256 of its documents.
         options: Options of the fit.
         seed: Its random seed.
+        labels: Split whose relevance labels a linear map of the table was trained on; `none` without one.
     """
 
     tokens: int
@@ -37,6 +38,7 @@ class StaticFacts:
     data: tuple[tuple[str, str], ...]
     options: StaticOptions
     seed: int
+    labels: str = "none"
 
     def describe(self) -> str:
         """Return one line on the agreement with the full model."""

@@ -23,6 +23,8 @@ _SAME_SPACE = "They are in the full model's space: queries embedded here can sea
 _TRIMMED = """
 The vocabulary was then trimmed from {full:,} to {tokens:,} tokens: a dropped one becomes several shorter ones. The
 figures below are of all tokens."""
+_LABELLED = """They were then mapped by a linear map that was trained on relevance labels of {labels}, so they are not
+in the full model's space: documents have to be embedded here, too. The figures below are those before the map."""
 _FEWER = "They were then projected to {width} of {full} dimensions; the figures below are of all dimensions."
 
 _CARD = """{metadata}
@@ -121,7 +123,8 @@ def write_static(model: StaticModel, folder: Path, scores: str = "") -> None:
     origin = {"from": teacher.source.hub_id or str(teacher.source.folder.resolve()), **inherit(teacher.source)}
     facts = {**origin, "revision": teacher.source.revision, "static": model.facts.to_json()}
     write_json(folder / PROVENANCE, facts)
-    write_learned(join_learned([teacher.learned, Learned(seen=model.facts.data)]), folder)
+    labels = () if model.facts.labels == "none" else (model.facts.labels,)
+    write_learned(join_learned([teacher.learned, Learned(labels, model.facts.data)]), folder)
     _write_card(model, folder, scores)
 
 
@@ -135,7 +138,7 @@ def _write_card(model: StaticModel, folder: Path, scores: str) -> None:
         tokens=len(model.table),
         trimmed=_TRIMMED.format(full=facts.tokens, tokens=len(model.table)) if len(model.table) < facts.tokens else "",
         width=width,
-        space=_SAME_SPACE if width == full else _FEWER.format(width=width, full=full),
+        space=_describe_space(model, width, full),
         parameters=model.table.size,
         texts=facts.texts,
         data=", ".join(name for name, _ in facts.data),
@@ -148,6 +151,12 @@ def _write_card(model: StaticModel, folder: Path, scores: str) -> None:
         scores=scores and f"{scores.rstrip()}\n\n",
     )
     (folder / "README.md").write_text(text, encoding="utf-8")
+
+
+def _describe_space(model: StaticModel, width: int, full: int) -> str:
+    if model.facts.labels != "none":
+        return _LABELLED.format(labels=model.facts.labels)
+    return _SAME_SPACE if width == full else _FEWER.format(width=width, full=full)
 
 
 def _cells(found: Agreement) -> str:

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from encoder_surgery.shell import options as option
 from encoder_surgery.shell.app import flag, friendly
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["slim"]
 
 _KEEP = "Share of the full model's score to keep, shown by a test. Default without any goal: 0.9."
+_LABELS = "Split on whose relevance labels a linear map on top may be trained; half of its queries judge."
 _OUT = "Output folder; default: named after the model."
 
 
@@ -58,17 +59,18 @@ class SlimDataFlags(SampleFlags):
         "docstrings"
     )
     split: option.Split = None
+    labels: Annotated[Literal["none", "train", "dev"], flag(_LABELS)] = "none"
     metric: option.MetricName = "ndcg@10"
     seed: option.Seed = 0
 
     def load(self) -> "FitTexts":
         """Return the data set, and its training or development split if it has one."""
-        from adaptors.fitting.data import FitTexts, find_training
+        from adaptors.fitting.data import select_fit_data
         from probe.sources.loading import load_dataset
 
         corpus = load_dataset(self.dataset, self.split, self.size)
         say_sample(corpus)
-        return FitTexts(corpus, find_training(self.dataset, corpus.split, self.size))
+        return select_fit_data(self.dataset, corpus, self.labels, limit=self.size)
 
 
 @friendly

@@ -138,6 +138,16 @@ class SlimResult(Result):
         last = f"…/{row.model.rstrip('/').rpartition('/')[2]}"
         return last if len(last) <= _LONGEST_NAME else f"…{row.model[1 - _LONGEST_NAME :]}"
 
+    @property
+    def labels(self) -> str:
+        """The split whose relevance labels were used; older results used none."""
+        return str(self.settings.get("labels", "none"))
+
+    def _describe_labels(self) -> str:
+        if self.labels == "none":
+            return ", without labels,"
+        return f", and to rank as the relevance labels of {self.labels} say,"
+
     def columns(self) -> list[Column]:
         """Return the columns of the table."""
         return [
@@ -164,8 +174,9 @@ class SlimResult(Result):
         return [number for number, row in enumerate(self.rows) if row.role == WINNER]
 
     def title(self) -> str:
-        """Return the full model, the data and the goal."""
-        return f"{self.name(self.full)} on {super().title()} · goal: {self.settings['goal']}"
+        """Return the full model, the data, the goal, and labels if some were used."""
+        labels = "" if self.labels == "none" else f" · labels {self.labels}"
+        return f"{self.name(self.full)} on {super().title()} · goal: {self.settings['goal']}{labels}"
 
     def verdict(self) -> str:
         """Return whether the best candidate meets the goal, with its test and what it costs."""
@@ -204,10 +215,8 @@ class SlimResult(Result):
     def warnings(self) -> list[str]:
         """Return the warnings that the footer ends with."""
         lines = super().warnings()
-        lines.append(
-            "transductive: trained on these same documents (not on relevance labels); expect less on documents "
-            "added later"
-        )
+        how = "not on relevance labels" if self.labels == "none" else f"and on relevance labels of {self.labels}"
+        lines.append(f"transductive: trained on these same documents ({how}); expect less on documents added later")
         if self.settings["dataset"]["queries"] < 2:
             lines.append("a single query: no interval and no test is possible")
         return lines
@@ -229,8 +238,8 @@ class SlimResult(Result):
             *model_lines(settings["models"]),
             f"goal: {settings['goal']}; {settings['minutes']:g} minutes of search, seed {settings['seed']}; saved in "
             f"{settings['weights_dtype']}",
-            f"training: to reproduce the full model's vectors, without labels, on {settings['texts']:,} texts; those "
-            f"of {settings['dataset']['name']} are among them",
+            f"training: to reproduce the full model's vectors{self._describe_labels()} on {settings['texts']:,} texts; "
+            f"those of {settings['dataset']['name']} are among them",
             f"estimate: share of the full model's {metric_title(self.metric)}, by which the candidate was chosen and "
             f"which is no test, on {settings['basis']}",
             "front: no other model is both smaller and better on those queries",

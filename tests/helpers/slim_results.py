@@ -89,6 +89,7 @@ def _settings(name: str, p_value: float | None) -> dict[str, Any]:
         "margin": None if p_value is None else 0.035,
         "resolution": 0.018,
         "remarks": [],
+        "labels": "none",
         "basis": "200 queries made of the documents",
         "texts": 12345,
         "minutes": 4.0,

@@ -110,9 +110,8 @@ def slim(
     say(f"searching for a smaller {model}: {wanted}; {goal.minutes:g} minutes")
     run = _read_options(data, store)
     with working(steps=work_folder(folder)) as progress:
-        result = slim_model(
-            model, data.load(), wanted, out=folder, options=options, run=replace(run, progress=progress)
-        )
+        texts = data.load()
+        result = slim_model(model, texts, wanted, out=folder, options=options, run=replace(run, progress=progress))
     output.emit(result)
     if report is not None:
         from probe.report.page import render_report
@@ -123,6 +122,8 @@ def slim(
         say(f"saved {result.folder}; compare it on other data: {beside} -d D")
     if not result.is_met:
         hint = "" if result.folder else "; it is not saved: --force saves it, without a new search"
+        if result.best.p_value is not None and texts.train is not None and not texts.labels:
+            hint += f"; --labels {texts.train.split} may improve it"
         raise ProbeError(f"the goal is not shown to be met: {'; '.join(result.settings['unmet'])}{hint}")
 
 

@@ -45,7 +45,7 @@ def mean_reciprocal_rank(queries: Tensor, documents: Tensor) -> float:
     return float((1 / (cosines >= own.unsqueeze(1)).sum(dim=1)).mean())
 
 
-@pytest.mark.parametrize("dims", [None, 8])
+@pytest.mark.parametrize("dims", [None, 17])
 def test_unseen_queries_are_ranked_better_through_the_map(dims: int | None) -> None:
     texts, unseen = make_texts()
     basis = train_labelled_map(texts, make_data(), dims)

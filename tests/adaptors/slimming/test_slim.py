@@ -10,7 +10,7 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from slim_results import make_slim
-from tiny_data import make_dataset
+from tiny_data import make_dataset, write_lines
 from tiny_families import write_family
 from tiny_models import PROMPTS, change_json, write_sentence_transformer
 from typer.testing import CliRunner, Result
@@ -204,6 +204,56 @@ def test_the_rounded_weights_of_a_trained_candidate_are_those_that_are_tested(
     modules = list(SentenceTransformer(str(tmp_path / "small"), device="cpu"))
     assert [type(module).__name__ for module in modules] == ["Transformer", "Pooling", "Dense", "Normalize"]
     assert modules[2].linear.bias is None
+
+
+@pytest.fixture(scope="module")
+def with_train(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set with 30 test queries and 90 training queries."""
+    folder = make_dataset(tmp_path_factory.mktemp("slim") / "judged", documents=DOCUMENTS, queries=120)
+    lines = (folder / "qrels" / "test.tsv").read_text().splitlines()
+    write_lines(folder / "qrels" / "train.tsv", [lines[0], *lines[61:]])
+    write_lines(folder / "qrels" / "test.tsv", lines[:61])
+    return folder
+
+
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_a_map_trained_on_labels_is_part_of_the_folder_and_recorded_everywhere(
+    tiny_folder: Callable[[str], Path],
+    with_train: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    blocks: int,
+) -> None:
+    monkeypatch.setattr(slim_module, "list_candidates", lambda *args, **named: (Candidate(blocks),))
+    monkeypatch.setattr("adaptors.slimming.labels._compare", lambda *args: {"used": True, "share": 1.04})
+    out = tmp_path / "small"
+    args = (tiny_folder("bert"), "-d", with_train, "--labels", "train", "--keep", "0.02", "--out", out)
+    result = run(*args, "--dims", 6, "--force", "--format", "json")
+    assert out.is_dir(), result.stderr
+    shown = json.loads(result.stdout)
+    assert shown["settings"]["labels"] == "train"
+    assert any("the same map has an estimate of 104.0%" in remark for remark in shown["settings"]["remarks"])
+    card = (out / "README.md").read_text()
+    assert "then got a map trained on relevance labels of train" in card
+    assert "In the full model's space" not in card
+    assert "(and on relevance labels of train)" in card
+    last = json.loads((out / "surgery.json").read_text())["steps"][-1]
+    assert last == {"did": "linear map", "data": ["judged"], "labels": "train"}
+    (row,) = (row for row in rank([str(tiny_folder("bert")), str(out)], str(with_train)).rows if row.delta is not None)
+    assert (row.labels, row.transductive) == ("train", True)
+    (best,) = (row for row in shown["rows"] if row["role"] == "best")
+    assert row.scores == best["scores"]
+    assert row.dim == best["dim"] == 6
+
+
+def test_without_being_asked_labels_are_not_used_but_named_where_the_goal_is_not_met(
+    tiny_folder: Callable[[str], Path], with_train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adaptors.slimming.slim.choose_map", None)
+    monkeypatch.setattr(slim_module, "list_candidates", lambda *args, **named: (Candidate(2),))
+    result = run(tiny_folder("bert"), "-d", with_train, "--keep", "0.9999", "--out", tmp_path / "small")
+    assert result.exit_code == 1
+    assert "--labels train may improve it" in result.stderr
 
 
 def test_a_model_without_a_static_cut_is_slimmed_all_the_same(

@@ -18,7 +18,7 @@ from adaptors.candidates.labelled_map import train_labelled_map
 from adaptors.candidates.static_model import StaticMaker
 from adaptors.candidates.student import Lesson
 from adaptors.candidates.vocabulary import Vocabulary
-from adaptors.fitting.data import FitSource
+from adaptors.fitting.data import FitSource, as_fit_texts
 from adaptors.healing.heal import count_span_characters
 from adaptors.healing.texts import gather_heal_texts
 from adaptors.healing.trainer import HealOptions
@@ -59,20 +59,21 @@ def slim(
     data: FitSource = "docstrings",
     goal: SlimGoal | None = None,
     *,
+    labels: str = "none",
     out: str | Path | None = None,
     options: SlimOptions | None = None,
     run: RunOptions | None = None,
 ) -> SlimResult:
     """Find a smaller model that meets a goal, train it, test it once, and save it.
 
-    Relevance labels are used only if `data` is a `FitTexts` that allows it. An interrupted search continues from its
-    work folder beside `out` when it is called again.
+    An interrupted search continues from its work folder beside `out` when it is called again.
 
     Args:
         model: The full model: alias, hub id or folder.
         data: Data set with the documents to train on, and queries to test with; or its name or path; or one with its
             training or development split, as `FitTexts`.
         goal: Quality to keep, or time or size to stay within; default: keep 90 %.
+        labels: The split on whose relevance labels a linear map on top may be trained, `train` or `dev`, or `none`.
         out: Output folder; None to save nothing.
         options: Time of the search, dimension and dtype of the result.
         run: Metric, seed, store and progress.
@@ -83,6 +84,7 @@ def slim(
     Raises:
         CallError: No candidate is small or fast enough for the goal, an argument is invalid, or the folder exists.
     """
+    data = data if labels == "none" else as_fit_texts(data, labels)
     request = _Request(str(model), data, (goal or SlimGoal()).resolve(), options or SlimOptions(), RunOptions.of(run))
     if out is None:
         with TemporaryDirectory(prefix="encoder-surgery-") as scratch:

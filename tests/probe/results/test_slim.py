@@ -130,6 +130,18 @@ def test_it_is_always_said_that_the_texts_were_seen() -> None:
     assert make_slim().notes()[-1].startswith("transductive")
 
 
+def test_labels_are_named_wherever_the_training_is_described() -> None:
+    without, labelled = make_slim(), make_slim(labels="train")
+    assert "labels" not in without.title()
+    assert labelled.title().endswith(" · labels train")
+    assert any("without labels, on 12,345 texts" in line for line in without.notes())
+    assert any("and to rank as the relevance labels of train say, on" in line for line in labelled.notes())
+    assert "(not on relevance labels)" in without.notes()[-1]
+    assert "(and on relevance labels of train)" in labelled.notes()[-1]
+    older = replace(without, settings={name: value for name, value in without.settings.items() if name != "labels"})
+    assert older.labels == "none"
+
+
 def test_queries_before_and_after_are_those_that_differ_most_and_lost_first() -> None:
     def example(query: str, chosen: str, first: float, second: float) -> Example:
         findings = (Finding(1, first, (f"{query}-a",)), Finding(2, second, (f"{query}-b",)))

@@ -28,9 +28,9 @@ def _describe_training(result: SlimResult, best: Attempt) -> str:
         parts = f"{len(best.parts)} part{'s' * (len(best.parts) > 1)}"
         how = f"trained for {best.steps:,} steps in {parts} to reproduce"
     dims = result.settings["dims"]
-    fewer = (
-        f" Its vectors are on the first {dims} principal axes of the full model's, without centring." if dims else ""
-    )
+    fewer = ""
+    if dims and result.labels == "none":
+        fewer = f" Its vectors are on the first {dims} principal axes of the full model's, without centring."
     bare = "" if result.settings["bias"] or not best.candidate.blocks else " Its linear map on top has no bias."
     tokens = best.candidate.tokens
     trimmed = f" Its vocabulary has the {tokens:,} tokens that the texts need most." if tokens else ""

@@ -54,7 +54,8 @@ class Finish:
         search, full = self.search, self.search.lesson.full.model
         staged = search.work.empty("staged")
         dtype = self.options.weights_dtype
-        change = stage(best.folder, staged, basis=search.basis, weights_dtype=dtype, full=full)
+        names = [name for name, _ in search.lesson.texts.seen]
+        change = stage(best.folder, staged, basis=search.basis, weights_dtype=dtype, full=full, data=names)
         run = replace(self.settings, examples=True)
         test = take_test(self.model, staged, self.data.test, goal=search.goal, options=run)
         folders = {str(one.candidate): one.folder for one in attempts} | {str(best.candidate): staged}

@@ -25,7 +25,13 @@ _SCORED = "Its scores are those of the table below; on other data, compare it wi
 
 
 def stage(
-    source: Path, folder: Path, *, basis: Basis | None, weights_dtype: str | None, full: ModelProfile
+    source: Path,
+    folder: Path,
+    *,
+    basis: Basis | None,
+    weights_dtype: str | None,
+    full: ModelProfile,
+    data: Sequence[str],
 ) -> VectorChange | None:
     """Write the final files of a candidate to a new folder.
 
@@ -35,6 +41,7 @@ def stage(
         basis: Linear map on top, if any.
         weights_dtype: Dtype of the saved tensors; None for float32.
         full: The full model, which the folder names as its origin.
+        data: Names of the data sets of the search.
 
     Returns:
         How the dtype changes the vectors, if it does.
@@ -50,15 +57,15 @@ def stage(
     steps = [*inherited["steps"], *_join_parts(facts.get("steps", []), name=full.source.name)]
     write_json(folder / PROVENANCE, {**facts, **origin, **inherited, "steps": steps})
     if basis is not None and basis.labels != "none":
-        _record_labels(folder, basis.labels)
+        _record_labels(folder, basis.labels, data)
     return change
 
 
-def _record_labels(folder: Path, labels: str) -> None:
+def _record_labels(folder: Path, labels: str, data: Sequence[str]) -> None:
     """Record that the map on top was trained on relevance labels."""
     learned = join_learned([read_learned(folder), Learned((labels,))])
     write_learned(learned, folder)
-    add_step(folder, {"did": "linear map", "data": [name for name, _ in learned.seen], "labels": labels})
+    add_step(folder, {"did": "linear map", "data": list(data), "labels": labels})
     if is_adapted(folder):
         fields = {"labels": "+".join(learned.labels), "fitted_to": [describe_member(folder)]}
         write_json(folder / DESCRIPTION, read_adaptor(folder).model_copy(update=fields).model_dump())

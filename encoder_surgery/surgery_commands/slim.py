@@ -120,10 +120,11 @@ def slim(
     if result.folder:
         beside = shlex.join(["probe", "rank", model, result.folder])
         say(f"saved {result.folder}; compare it on other data: {beside} -d D")
+    if texts.train is not None and not texts.labels:
+        split = texts.train.split
+        say(f"the relevance labels of {split} were not trained on: --labels {split} does, and may give a better model")
     if not result.is_met:
         hint = "" if result.folder else "; it is not saved: --force saves it, without a new search"
-        if result.best.p_value is not None and texts.train is not None and not texts.labels:
-            hint += f"; --labels {texts.train.split} may improve it"
         raise ProbeError(f"the goal is not shown to be met: {'; '.join(result.settings['unmet'])}{hint}")
 
 

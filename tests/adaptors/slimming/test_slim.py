@@ -246,14 +246,14 @@ def test_a_map_trained_on_labels_is_part_of_the_folder_and_recorded_everywhere(
     assert row.dim == best["dim"] == 6
 
 
-def test_without_being_asked_labels_are_not_used_but_named_where_the_goal_is_not_met(
+def test_without_being_asked_labels_are_not_used_but_named(
     tiny_folder: Callable[[str], Path], with_train: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adaptors.slimming.slim.choose_map", None)
     monkeypatch.setattr(slim_module, "list_candidates", lambda *args, **named: (Candidate(2),))
     result = run(tiny_folder("bert"), "-d", with_train, "--keep", "0.9999", "--out", tmp_path / "small")
     assert result.exit_code == 1
-    assert "--labels train may improve it" in result.stderr
+    assert "the relevance labels of train were not trained on: --labels train does" in result.stderr
 
 
 def test_a_model_without_a_static_cut_is_slimmed_all_the_same(

@@ -16,6 +16,9 @@ from adaptors.maps.choice import MapChoice, choose_map
 from adaptors.maps.data import MapData, gather_map_data
 from adaptors.maps.models import MapModels, resolve_target
 from adaptors.maps.options import MapOptions
+from adaptors.quantizing.calibration import calibration_rows
+from adaptors.quantizing.plan import check_any, compress
+from adaptors.quantizing.ranking import can_compress
 from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import Progress
 from probe.errors import check_type
@@ -25,6 +28,7 @@ from probe.evaluation.records import AdaptorFacts, MapEnds
 from probe.experiments.given import Rankable, as_specs
 from probe.experiments.matrix import rank_datasets
 from probe.experiments.options import RunOptions
+from probe.metrics.vectors import Embeddings, unit
 from probe.results.leaderboard import Leaderboard
 from probe.sources.several import as_datasets
 from surgery.fusing.model import FusedModel
@@ -40,11 +44,15 @@ class MappedEncoder:
         encoder: The encoder with its map.
         pair: The search: one side by this encoder, the other by the one whose space it is.
         choice: How the map was chosen.
+        documents: Vectors of documents in the index, to calibrate their quantizers to `(N, D)`.
+        seen: Name of every data set of the fit, and the sha256 of its documents.
     """
 
     encoder: AdaptedEncoder
     pair: Asymmetric
     choice: MapChoice
+    documents: Embeddings = field(repr=False)
+    seen: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,16 +159,23 @@ def _fit(source: Fusion, models: MapModels, data: MapData, *, mapping: MapOption
         maps_to=describe_target(mapping.side, target, models.readers),
     )
     pair = Asymmetric(encoder, target) if mapping.side == "queries" else Asymmetric(target, encoder)
-    return MappedEncoder(encoder, pair, choice)
+    return MappedEncoder(encoder, pair, choice, _sample_index(data, choice, mapping.side), data.fitted_on)
+
+
+def _sample_index(data: MapData, choice: MapChoice, side: str) -> Embeddings:
+    """Return vectors of documents in the space of the map `(N, D)`: mapped, or by the other encoder."""
+    found = data.documents.pick(calibration_rows(len(data.documents)).tolist())
+    vectors: Embeddings = (found.target if side == "queries" else choice.map.apply(found.source)).float().numpy()
+    return vectors
 
 
 def add_maps(fitted: FittedAdaptors, models: MapModels, *, options: RunOptions) -> FittedAdaptors:
-    """Fit a map for each encoder to the texts that adaptors of other kinds were fitted to.
+    """Fit a map for each encoder to the texts that adaptors of other kinds were fitted to, with all sizes of documents.
 
     Args:
         fitted: The adaptors, perhaps none.
         models: The encoders that are mapped, and the one in whose space they are.
-        options: Store, seed and progress.
+        options: Store, seed, progress and the sizes of stored vectors.
 
     Returns:
         The adaptors with the maps.
@@ -170,4 +185,20 @@ def add_maps(fitted: FittedAdaptors, models: MapModels, *, options: RunOptions) 
     """
     maps = fit_maps(models, fitted.texts, MapOptions(seed=options.seed), options=options)
     notes = [note for one in maps for note in one.choice.notes(str(one.pair))]
-    return replace(fitted, notes=(*notes, *fitted.notes), maps=tuple(one.pair for one in maps))
+    storage, scaled = options.storage, can_compress(models.target, models.readers, options)
+    stored = [
+        small
+        for one in maps
+        for small in compress(one.pair, _scale(one.documents, scaled), storage, seen=one.seen, scaled=scaled)
+    ]
+    check_any((*fitted.compressed, *stored), storage)
+    return replace(
+        fitted,
+        notes=(*notes, *fitted.notes),
+        maps=tuple(one.pair for one in maps) if storage.wants_float else (),
+        compressed=(*fitted.compressed, *stored),
+    )
+
+
+def _scale(vectors: Embeddings, scaled: bool) -> Embeddings:
+    return unit(vectors) if scaled else vectors

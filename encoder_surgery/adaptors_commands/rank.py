@@ -120,7 +120,6 @@ class FitFlags:
     Idle(("no_bias",), _none_is("drops_bias"), "with {kinds}, none of which has a bias that can be left out"),
     Idle(("labels",), _none_is("uses_labels"), "with {kinds}, of which none uses relevance labels"),
     Idle(("dims",), _is_only_map, "with maps alone, whose dimensions are those of the other model"),
-    Idle(("bits", "bytes", "rescore"), _is_only_map, "with maps alone, whose documents stay in float32"),
     Idle(("to",), _has_no_map, "with {kinds}, of which none is a map"),
     Idle(("fit_on",), _is_own, "with the data set that is ranked, on which adaptors are fitted anyway"),
 )

@@ -76,6 +76,21 @@ def test_maps_alone_have_no_other_kind_beside_them(bert: Path, mpnet: Path, data
     assert "pca" not in done.stdout
 
 
+def test_the_documents_of_a_map_have_the_sizes_too(bert: Path, mpnet: Path, data: Path) -> None:
+    given = ("rank", bert, "--to", mpnet, "--kinds", "map", "-d", data, "--no-store", "--format", "json")
+    done = run(*given, "--bits", "32,8,1", "--bytes", "8", "--rescore", "4")
+    assert done.exit_code == 0, done.stderr
+    rows = [row for row in json.loads(done.stdout)["rows"] if row["adaptor"] == "map"]
+    width = 32
+    stored = {(row["bytes"], row["query_bits"], row["rescore"]) for row in rows}
+    floats = {(size, 32, factor) for size in (width, width // 8, 8) for factor in (None, 4)}
+    assert stored == {(4 * width, 32, None), (width // 8, 1, None), *floats}
+    scores = {row["bytes"]: row["scores"]["ndcg@10"] for row in rows if row["rescore"] is None}
+    assert scores[width] == pytest.approx(scores[4 * width], abs=0.05)
+    without = json.loads(run(*given, "--bits", "8").stdout)["rows"]
+    assert [row["bytes"] for row in without if row["adaptor"] == "map"] == [width]
+
+
 def test_over_several_data_sets_maps_are_fitted_on_each_or_once(
     bert: Path, mpnet: Path, data: Path, tmp_path: Path
 ) -> None:

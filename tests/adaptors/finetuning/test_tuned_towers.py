@@ -17,6 +17,8 @@ from probe.metrics.retrieval import Metric
 from probe.models.options import LoadOptions
 from probe.sources.loading import load_dataset
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 CHANCE = 1 / UNSEEN
 

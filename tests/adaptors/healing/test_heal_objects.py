@@ -18,6 +18,8 @@ from adaptors import TuneOptions, heal, load_tuning_data, tune
 from probe import load_dataset
 from probe.errors import CallError, DataError
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 TEXTS = make_texts(12)
 FEW = {"steps": 2, "batch_size": 4}
 

@@ -30,6 +30,8 @@ from probe.metrics.retrieval import Metric, score_run
 from probe.metrics.vectors import unit
 from probe.results.leaderboard import Leaderboard, Row
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 LOAD = LoadOptions(dtype="float32", device="cpu")
 METRIC = "ndcg@2"
 

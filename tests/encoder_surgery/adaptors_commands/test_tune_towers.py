@@ -31,6 +31,8 @@ from probe.models.options import LoadOptions
 from probe.sources.loading import load_dataset
 from surgery.saving.fresh_process import check_pair
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 OPTIONS = LoadOptions(dtype="float32", device="cpu")
 
 

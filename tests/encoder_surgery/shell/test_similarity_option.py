@@ -10,6 +10,8 @@ from typer.testing import CliRunner, Result
 
 import cli
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 
 def run(command: str, **values: object) -> Result:
     package, *words = command.format(**values).split()

@@ -30,6 +30,8 @@ from surgery.cutting.cut import cut
 from surgery.fusing.folder import save
 from surgery.fusing.model import FusedModel
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 
 def run(program: str, *args: object) -> Result:
     return CliRunner().invoke(getattr(cli, f"{program}_app"), [str(arg) for arg in args], prog_name=program)

@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 import cli
 from surgery.vocabulary import save as saving
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 
 def run(*args: object) -> Result:
     return CliRunner().invoke(cli.surgery_app, [str(arg) for arg in args], prog_name="surgery")

@@ -34,6 +34,8 @@ from surgery.saving.fresh_process import check_saved, draw_images
 from surgery.saving.heads import OutputHead, TopModule
 from surgery.saving.save import save
 
+pytestmark = pytest.mark.usefixtures("quick_checks")
+
 ROOT = Path(__file__).parents[3]
 OPTIONS = LoadOptions("float32", "cpu")
 DEPTHS = {"image": 3, "text": 2}

@@ -18,6 +18,8 @@ __all__ = ["SlimData", "load_slim_data"]
 # With fewer queries, their mean says nothing.
 _FEWEST_QUERIES = 20
 _MOST_QUERIES = 400
+# With fewer judging queries an estimate is off by several percent, so more documents are worth their time.
+_ENOUGH_QUERIES, _FACTORS = 100, (1, 2, 4)
 # Words of a query where no sentence will do, and of a text that is long enough for one.
 _SPAN, _FEWEST_WORDS = 8, 20
 _KNOWN_ITEM = "known-item queries made of the documents: a sentence or some words find the rest of their document"
@@ -45,7 +47,7 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
 
     Args:
         data: A data set, or its name or path; or one with its training or development split.
-        documents: Number of documents of the judging sample.
+        documents: Number of documents of the judging sample, unless too few queries find theirs among so many.
 
     Returns:
         The texts. The judging queries are half of those of the training or development split; without such a split
@@ -59,7 +61,7 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
     refuse_images(test, "slim")
     if other is not None and len(other.queries) >= 2 * _FEWEST_QUERIES:
         seen, judging = split_queries(other)
-        drawn = sample(judging, SampleSize(documents, _MOST_QUERIES))
+        drawn = _draw_judging(judging, documents)
         basis = f"{len(drawn.queries)} queries of {other.split} that no training has seen"
         return SlimData(test, FitTexts(test, seen, given.labels), drawn, basis)
     made = _make_known_items(test, documents)
@@ -70,6 +72,16 @@ def load_slim_data(data: FitSource, documents: int) -> SlimData:
             "needed): add relevance labels as qrels/dev.tsv, or more documents"
         )
     return SlimData(test, FitTexts(test, other, given.labels), made, f"{len(made.queries)} {_KNOWN_ITEM}")
+
+
+def _draw_judging(judging: Dataset, documents: int) -> Dataset:
+    """Return a sample of about so many documents, or up to four times as many where queries have many judged ones."""
+    enough = min(_ENOUGH_QUERIES, len(judging.queries))
+    for factor in _FACTORS:
+        drawn = sample(judging, SampleSize(factor * documents, _MOST_QUERIES))
+        if len(drawn.queries) >= enough:
+            break
+    return drawn
 
 
 def _make_known_items(corpus: Dataset, count: int) -> Dataset:

@@ -1,6 +1,7 @@
 """The texts of a search: which queries judge, and that none of them is from the test split or the training."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,25 @@ def with_train(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_lines(folder / "qrels" / "train.tsv", [test[0], *test[21:]])
     write_lines(folder / "qrels" / "test.tsv", test[:21])
     return folder
+
+
+def test_where_queries_have_many_judged_documents_the_sample_has_more_documents(with_train: Path) -> None:
+    """Fifty queries with six judged documents each."""
+    data = FitTexts(load_dataset(str(with_train)), _judge_more(load_dataset(str(with_train), "train"), 6))
+    queries = {count: len(load_slim_data(data, count).judging.queries) for count in (10, 30)}
+    documents = {count: len(load_slim_data(data, count).judging.documents) for count in (10, 30)}
+    assert documents[10] <= 40 < documents[30] <= 120
+    assert queries[10] > 10 / 6
+    assert queries[30] > queries[10]
+
+
+def _judge_more(train: Dataset, count: int) -> Dataset:
+    names = [name for name, _ in train.documents]
+    judged = {
+        query: {names[(7 * number + step) % len(names)]: int(step == 0) for step in range(count)}
+        for number, query in enumerate(train.qrels)
+    }
+    return replace(train, qrels=judged)
 
 
 def test_half_of_the_training_queries_judge_and_the_others_are_trained_on(with_train: Path) -> None:

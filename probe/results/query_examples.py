@@ -143,14 +143,22 @@ def before_and_after(examples: Examples, before: int, after: int) -> Examples:
 def _choose(scores: NDArray[np.float64]) -> list[tuple[str, int]]:
     """Return why and which queries, each once; of equal ones first those that divide the encoders more."""
     spread = scores.std(axis=0)
-    orders = {"divided": -spread, "worst": scores[0], "best": -scores[0]}
-    chosen: dict[int, str] = {}
-    for why, values in orders.items():
-        order = np.lexsort((-spread, values)).tolist()
-        # Where all encoders agree, nothing divides them.
-        fresh = [column for column in order if column not in chosen and (why != "divided" or spread[column] > 0)]
+    chosen = dict.fromkeys(_divide(scores, spread), "divided")
+    for why, values in {"worst": scores[0], "best": -scores[0]}.items():
+        fresh = [column for column in np.lexsort((-spread, values)).tolist() if column not in chosen]
         chosen |= dict.fromkeys(fresh[:_OF_EACH], why)
     return [(why, column) for column, why in chosen.items()]
+
+
+def _divide(scores: NDArray[np.float64], spread: NDArray[np.float64]) -> list[int]:
+    """Return the queries on which encoders differ most; of two encoders some that each of them wins."""
+    # Where all encoders agree, nothing divides them.
+    order = [column for column in np.argsort(-spread, kind="stable").tolist() if spread[column] > 0]
+    if len(scores) != 2:
+        return order[:_OF_EACH]
+    wins = scores[0] > scores[1]
+    sides = ([column for column in order if wins[column] == side] for side in (True, False))
+    return sorted((column for side in sides for column in side[:_OF_EACH]), key=order.index)
 
 
 def _documents_of(example: Example) -> Iterable[str]:

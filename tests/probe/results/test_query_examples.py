@@ -15,7 +15,7 @@ from probe.experiments.layers import rank_layers
 from probe.experiments.options import RunOptions
 from probe.metrics.retrieval import Metric, score_run
 from probe.models.loaded import LoadedModel
-from probe.results.query_examples import LEADERS, Examples, choose_examples, leaders
+from probe.results.query_examples import LEADERS, Examples, before_and_after, choose_examples, leaders
 from probe.sources.loading import load_dataset
 
 
@@ -53,6 +53,18 @@ def test_of_equal_queries_those_come_first_that_divide_more() -> None:
         second[place] = (place + 1) / 10
     assert chosen(choose([first, second]), "divided") == [f"q{place}" for place in (8, 7, 6, 5, 4, 3)]
     assert chosen(choose([first, second]), "worst") == ["q2", "q1", "q0", "q9", "q10", "q11"]
+
+
+def test_of_two_encoders_each_wins_some_however_much_more_the_other_does() -> None:
+    gained, lost, equal = 10, 3, 5
+    first = [0.0] * gained + [0.6] * lost + [0.5] * equal
+    second = [1.0] * gained + [0.5] * lost + [0.5] * equal
+    examples = choose([first, second])
+    assert chosen(examples, "divided") == [f"q{place}" for place in (0, 1, 2, 3, 4, 5, 10, 11, 12)]
+    changes = [one.chosen for one in before_and_after(examples, 1, 2).queries]
+    assert changes == ["lost"] * lost + ["gained"] * 6
+    # Of more encoders those that differ most, whoever wins.
+    assert chosen(choose([first, second, second]), "divided") == [f"q{place}" for place in range(6)]
 
 
 def test_no_query_twice_and_a_few_are_all_shown() -> None:

@@ -225,8 +225,9 @@ def _read(name: str, spec: str, store: Store) -> Searched:
 def _gather(resolved: ResolvedSpecs, texts: Sequence[FitTexts], store: Store) -> FitData:
     readers = {candidate.reader.model.source.name: candidate.reader for candidate in resolved.candidates}
     fusions = [one for one in resolved.fusions if isinstance(one, Fusion)]
-    alone = Fusion((resolved.candidates[0].hookpoints[0],))
-    return gather_states(readers, fusions[:1] or [alone], texts, store=store)[0]
+    # The members of a fusion are no encoders of their own.
+    alone = [Fusion((point,)) for candidate in resolved.candidates for point in candidate.hookpoints]
+    return gather_states(readers, (fusions or alone)[:1], texts, store=store)[0]
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ import numpy as np
 import torch
 
 from adaptors.candidates.dimensions import Basis
-from adaptors.fitting.batches import StateCollator, draw_pairs, split_pairs
+from adaptors.fitting.batches import StateCollator
 from adaptors.fitting.closed_form import fit_spectral
 from adaptors.fitting.data import FitTexts, find_positives
-from adaptors.fitting.evaluator import HeldOutQueries
 from adaptors.fitting.losses import choose_loss
+from adaptors.fitting.network import draw_schedules
 from adaptors.fitting.options import TrainOptions
 from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, train
@@ -47,15 +47,15 @@ def train_labelled_map(
         TrainingError: The training failed.
     """
     states = _states(texts, data)
-    pairs, documents = split_pairs(states, seed), len(states.documents)
     network = _Map(fit_spectral(states, dims or states.documents.shape[1]).weight)
     choice, prefix, options = choose_loss(_LOSS, True), (network.dim,), TrainOptions(seed=seed, progress=progress)
+    batches, held_out, evaluator = draw_schedules(states, choice, prefix, options=options)
     task = TrainingTask(
         loss=lambda model: choice.make(model, network, prefix),
-        train=draw_pairs(pairs.train, documents, choice.batch, steps=options.steps, seed=seed),
-        held_out=draw_pairs(pairs.held_out, documents, choice.batch, steps=1, seed=seed),
+        train=batches,
+        held_out=held_out,
         collator=StateCollator(states),
-        evaluator=HeldOutQueries(states, pairs.held_out, prefix),
+        evaluator=evaluator,
         fingerprint=dict,
     )
     train(network, task, options)

@@ -122,6 +122,8 @@ def as_fit_texts(texts: FitSource, labels: str = "none") -> FitTexts:
         CallError: It is not a data set, or the requested relevance labels are not available.
     """
     if isinstance(texts, FitTexts):
+        if labels != "none" and not texts.labels:
+            raise CallError(f"labels '{labels}': the texts were selected without: give them to select_fit_data")
         return texts
     dataset = as_dataset(texts)
     if isinstance(texts, str | Path):

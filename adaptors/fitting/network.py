@@ -30,7 +30,7 @@ from adaptors.modules.mlp import Autoencoder, MlpOriginal
 from adaptors.modules.registry import NETWORKS
 from adaptors.modules.rotation import Rotation
 
-__all__ = ["NETWORK_LOSSES", "fit_network", "make_network", "prefixes"]
+__all__ = ["NETWORK_LOSSES", "draw_schedules", "fit_network", "make_network", "prefixes"]
 
 _SHORTEST = 32
 # Default loss of each kind without and with labels.
@@ -62,7 +62,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
     loss = options.loss or NETWORK_LOSSES[kind][labelled]
     choice = choose_loss(loss, labelled)
     network = make_network(kind, data, dim, seed=options.seed)
-    batches, held_out, evaluator = _draw(data, choice, dims, options=options)
+    batches, held_out, evaluator = draw_schedules(data, choice, dims, options=options)
     taught = whiten_targets(data) if choice.form == "rankings" else data
     task = TrainingTask(
         loss=lambda model: choice.make(model, network, prefixes(dim)),
@@ -106,7 +106,7 @@ def prefixes(dim: int) -> tuple[int, ...]:
     return tuple(lengths) or (dim,)
 
 
-def _draw(
+def draw_schedules(
     data: FitData, choice: LossChoice, dims: Sequence[int], *, options: TrainOptions
 ) -> tuple[BatchSchedule, BatchSchedule, HeldOutQueries | None]:
     """Return training batches, held-out batches and, with labels, the evaluator on held-out queries."""

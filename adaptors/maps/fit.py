@@ -23,6 +23,7 @@ from probe.data.dataset import Dataset
 from probe.encoding.chunk_states import Progress
 from probe.errors import check_type
 from probe.evaluation.composite import Asymmetric
+from probe.evaluation.compressed import Compressed
 from probe.evaluation.fusion import Fusion
 from probe.evaluation.records import AdaptorFacts, MapEnds
 from probe.experiments.given import Rankable, as_specs
@@ -44,15 +45,11 @@ class MappedEncoder:
         encoder: The encoder with its map.
         pair: The search: one side by this encoder, the other by the one whose space it is.
         choice: How the map was chosen.
-        documents: Vectors of documents in the index, to calibrate their quantizers to `(N, D)`.
-        seen: Name of every data set of the fit, and the sha256 of its documents.
     """
 
     encoder: AdaptedEncoder
     pair: Asymmetric
     choice: MapChoice
-    documents: Embeddings = field(repr=False)
-    seen: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, repr=False)
@@ -134,8 +131,14 @@ def fit_maps(
         CallError: There are too few texts, or the rank is too large.
     """
     data = gather_map_data(models, texts, seed=mapping.seed, options=options)
+    return _fit_each(models, data, mapping, progress=options.progress)
+
+
+def _fit_each(
+    models: MapModels, data: Sequence[MapData], mapping: MapOptions, *, progress: Progress
+) -> list[MappedEncoder]:
     return [
-        _fit(source, models, one, mapping=mapping, progress=options.progress)
+        _fit(source, models, one, mapping=mapping, progress=progress)
         for source, one in zip(models.sources, data, strict=True)
     ]
 
@@ -159,14 +162,7 @@ def _fit(source: Fusion, models: MapModels, data: MapData, *, mapping: MapOption
         maps_to=describe_target(mapping.side, target, models.readers),
     )
     pair = Asymmetric(encoder, target) if mapping.side == "queries" else Asymmetric(target, encoder)
-    return MappedEncoder(encoder, pair, choice, _sample_index(data, choice, mapping.side), data.fitted_on)
-
-
-def _sample_index(data: MapData, choice: MapChoice, side: str) -> Embeddings:
-    """Return vectors of documents in the space of the map `(N, D)`: mapped, or by the other encoder."""
-    found = data.documents.pick(calibration_rows(len(data.documents)).tolist())
-    vectors: Embeddings = (found.target if side == "queries" else choice.map.apply(found.source)).float().numpy()
-    return vectors
+    return MappedEncoder(encoder, pair, choice)
 
 
 def add_maps(fitted: FittedAdaptors, models: MapModels, *, options: RunOptions) -> FittedAdaptors:
@@ -183,22 +179,26 @@ def add_maps(fitted: FittedAdaptors, models: MapModels, *, options: RunOptions) 
     Raises:
         CallError: There are too few texts.
     """
-    maps = fit_maps(models, fitted.texts, MapOptions(seed=options.seed), options=options)
+    mapping = MapOptions(seed=options.seed)
+    data = gather_map_data(models, fitted.texts, seed=mapping.seed, options=options)
+    maps = _fit_each(models, data, mapping, progress=options.progress)
     notes = [note for one in maps for note in one.choice.notes(str(one.pair))]
-    storage, scaled = options.storage, can_compress(models.target, models.readers, options)
-    stored = [
-        small
-        for one in maps
-        for small in compress(one.pair, _scale(one.documents, scaled), storage, seen=one.seen, scaled=scaled)
-    ]
-    check_any((*fitted.compressed, *stored), storage)
+    stored = _compress(maps, models, data[0], options=options)
+    check_any((*fitted.compressed, *stored), options.storage)
     return replace(
         fitted,
         notes=(*notes, *fitted.notes),
-        maps=tuple(one.pair for one in maps) if storage.wants_float else (),
+        maps=tuple(one.pair for one in maps) if options.storage.wants_float else (),
         compressed=(*fitted.compressed, *stored),
     )
 
 
-def _scale(vectors: Embeddings, scaled: bool) -> Embeddings:
-    return unit(vectors) if scaled else vectors
+def _compress(
+    maps: Sequence[MappedEncoder], models: MapModels, data: MapData, *, options: RunOptions
+) -> list[Compressed]:
+    """Return searches by mapped queries in fewer bytes: all maps have the other encoder's documents in common."""
+    scaled = can_compress(models.target, models.readers, options)
+    rows = calibration_rows(len(data.documents)).tolist()
+    found: Embeddings = data.documents.pick(rows).target.float().numpy()
+    vectors, plan = unit(found) if scaled else found, options.storage
+    return [small for one in maps for small in compress(one.pair, vectors, plan, seen=data.fitted_on, scaled=scaled)]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptors.candidates.candidate import Candidate, ModelSizes
+from adaptors.candidates.dimensions import Basis
 from adaptors.slimming.card import card_section
 from adaptors.slimming.data import SlimData
 from adaptors.slimming.options import SlimOptions
@@ -107,7 +108,7 @@ class Finish:
         return self.search.basis.labels if self.search.basis else "none"
 
     def _list_remarks(self, best: Attempt) -> list[str]:
-        unseen = [_describe_unseen(best)] if best.parts else []
+        unseen = [_describe_unseen(best, self.search.basis)] if best.parts else []
         labels = [self.search.labelled.describe()] if self.search.labelled else []
         return [*unseen, *labels, *_describe_left_out(self.search.left_out)]
 
@@ -135,8 +136,9 @@ class Finish:
         }
 
 
-def _describe_unseen(best: Attempt) -> str:
-    return f"On texts left out of the training, against the full model's vectors: {best.parts[-1].after}."
+def _describe_unseen(best: Attempt, basis: Basis | None) -> str:
+    before = "" if basis is None else ", before the linear map on top"
+    return f"On texts left out of the training, against the full model's vectors{before}: {best.parts[-1].after}."
 
 
 def _describe_left_out(candidates: Sequence[Candidate]) -> list[str]:

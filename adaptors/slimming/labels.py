@@ -35,8 +35,8 @@ class LabelledMap:
         """Return a sentence for the table and the model card."""
         if not self.is_used:
             return (
-                f"The relevance labels of {self.labels} did not improve the full model on the judging queries, so they "
-                "were not used."
+                f"A linear map trained on relevance labels of {self.labels} did not rank the judging queries better by "
+                "a standard error, so it is not used."
             )
         return (
             f"A linear map trained on relevance labels of {self.labels} is part of every candidate; on top of the full "

@@ -18,7 +18,7 @@ from adaptors.candidates.labelled_map import train_labelled_map
 from adaptors.candidates.static_model import StaticMaker
 from adaptors.candidates.student import Lesson
 from adaptors.candidates.vocabulary import Vocabulary
-from adaptors.fitting.data import FitSource, as_fit_texts
+from adaptors.fitting.data import FitSource, FitTexts, as_fit_texts
 from adaptors.healing.heal import count_span_characters
 from adaptors.healing.texts import gather_heal_texts
 from adaptors.healing.trainer import HealOptions
@@ -84,12 +84,14 @@ def slim(
     Raises:
         CallError: No candidate is small or fast enough for the goal, an argument is invalid, or the folder exists.
     """
-    data = data if labels == "none" else as_fit_texts(data, labels)
-    request = _Request(str(model), data, (goal or SlimGoal()).resolve(), options or SlimOptions(), RunOptions.of(run))
+    chosen = options or SlimOptions()
+    if out is not None:
+        check_out(Path(out), chosen.force)
+    texts = as_fit_texts(data, labels)
+    request = _Request(str(model), texts, (goal or SlimGoal()).resolve(), chosen, RunOptions.of(run))
     if out is None:
         with TemporaryDirectory(prefix="encoder-surgery-") as scratch:
             return _run(request, Path(scratch), None)
-    check_out(Path(out), request.options.force)
     return _run(request, work_folder(Path(out)), Path(out))
 
 
@@ -103,7 +105,7 @@ class _Request:
     """The arguments of a search."""
 
     model: str
-    data: FitSource
+    data: FitTexts
     goal: SlimGoal
     options: SlimOptions
     run: RunOptions

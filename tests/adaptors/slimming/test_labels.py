@@ -56,7 +56,7 @@ def test_a_map_that_ranks_better_is_used_and_says_what_it_does_for_the_full_mode
 def test_a_map_that_is_not_better_by_a_standard_error_is_not_used(tmp_path: Path, gain: float) -> None:
     found = choose(tmp_path, gain=gain)
     assert found.basis is None
-    assert "were not used" in found.describe()
+    assert "so it is not used" in found.describe()
 
 
 def test_with_fewer_dimensions_it_has_to_beat_their_projection(tmp_path: Path) -> None:

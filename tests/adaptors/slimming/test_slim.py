@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 import cli
 from adaptors import rank
 from adaptors.candidates.candidate import Candidate
+from adaptors.fitting.data import select_fit_data
 from adaptors.slimming import search as search_module
 from adaptors.slimming import slim as slim_module
 from adaptors.slimming.goal import SlimGoal
@@ -27,6 +28,7 @@ from probe.errors import CallError, ModelError
 from probe.report.page import render_report
 from probe.results.load import read_result
 from probe.results.slim import SlimResult
+from probe.sources.loading import load_dataset
 
 DOCUMENTS, QUERIES = 160, 50
 
@@ -235,7 +237,7 @@ def test_a_map_trained_on_labels_is_part_of_the_folder_and_recorded_everywhere(
     assert any("the same map has an estimate of 104.0%" in remark for remark in shown["settings"]["remarks"])
     card = (out / "README.md").read_text()
     assert "then got a map trained on relevance labels of train" in card
-    assert "In the full model's space" not in card
+    assert "queries embedded here can search documents embedded there" not in card
     assert "(and on relevance labels of train)" in card
     last = json.loads((out / "surgery.json").read_text())["steps"][-1]
     assert last == {"did": "linear map", "data": ["judged"], "labels": "train"}
@@ -254,6 +256,12 @@ def test_without_being_asked_labels_are_not_used_but_named(
     result = run(tiny_folder("bert"), "-d", with_train, "--keep", "0.9999", "--out", tmp_path / "small")
     assert result.exit_code == 1
     assert "the relevance labels of train were not trained on: --labels train does" in result.stderr
+
+
+def test_labels_of_texts_that_were_selected_without_are_refused(with_train: Path) -> None:
+    texts = select_fit_data(str(with_train), load_dataset(str(with_train)), "none")
+    with pytest.raises(CallError, match="labels 'train': the texts were selected without"):
+        slim("minilm", texts, labels="train")
 
 
 def test_a_model_without_a_static_cut_is_slimmed_all_the_same(

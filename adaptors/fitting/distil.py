@@ -8,22 +8,20 @@ import torch
 from adaptors.fitting.batches import BatchSchedule, StateCollator, draw_rankings, split_texts
 from adaptors.fitting.closed_form import fit_lens, spectral_axes, whiten_targets
 from adaptors.fitting.fallback import or_pca
-from adaptors.fitting.options import FitResult, TrainOptions
+from adaptors.fitting.options import FitResult, TrainOptions, for_rankings
 from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
+from adaptors.losses.prefixes import prefix_lengths
 from adaptors.losses.states import RankingDistillationLoss
 from adaptors.modules.linear import Projection, TrainableProjection
 from adaptors.training.epochs import Epoch
 
 __all__ = ["fit_distil"]
 
-# Chosen on training queries of two data sets; a fit itself needs no relevance labels.
-_RATE_FACTOR = 2.0
 # Number of input axes, as a multiple of the output dimensions.
 _AXES = 1.25
-# Number of trained prefixes: all dimensions, a half and a quarter of them.
+# All dimensions, a half and a quarter of them are trained, however few they are.
 _PREFIXES = 3
-
 
 # Batches to train on, and the one held out.
 _Drawn = tuple[BatchSchedule, BatchSchedule]
@@ -48,7 +46,7 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
     Args:
         data: States to fit to; their relevance labels are not used.
         dim: Dimensions to keep.
-        options: How to train; the learning rate is doubled, and the loss is fixed.
+        options: How to train; the loss is fixed.
 
     Returns:
         The projection; a note says if it is PCA.
@@ -56,21 +54,24 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
     Raises:
         TrainingError: The training failed.
     """
+    options = for_rankings(options)
     whitened, rows = whiten_targets(data), split_texts(data, options.seed)
-    drawn = draw_rankings(rows, len(data.documents), options.steps, seed=options.seed)
+    drawn = draw_rankings(rows, len(data.documents), options.most_steps, seed=options.seed)
     fitted = _fit(whitened, dim, options, drawn=drawn, is_final=data.is_final)
-    return or_pca(fitted, whitened, _prefixes(dim), held_out=drawn[1])
+    return or_pca(fitted, whitened, prefix_lengths(dim, _PREFIXES), held_out=drawn[1])
 
 
 def _fit(whitened: FitData, dim: int, options: TrainOptions, *, drawn: _Drawn, is_final: bool) -> FitResult:
     if is_final:
         axes, scales = spectral_axes(whitened)
         axes = axes[:, : round(dim * _AXES)]
-        network = _LinearMap(torch.diag(scales)[: axes.shape[1], :dim])
+        network = _LinearMap(torch.diag(scales)[: axes.shape[1], :dim], torch.zeros(dim) if options.bias else None)
         # Training on fewer axes is faster.
         rotated = replace(whitened, documents=whitened.documents @ axes, queries=whitened.queries @ axes)
         epochs = _train(network, rotated, options, drawn=drawn)
-        return FitResult(Projection.of(axes @ network.weight.detach()), epochs)
+        return FitResult(
+            Projection.of(axes @ network.weight.detach(), network.bias.detach()), epochs, options.bias_notes
+        )
     lens = fit_lens(whitened, dim, bias=options.bias)
     network = _LinearMap(lens.weight, lens.bias if options.bias else None)
     epochs = _train(network, whitened, options, drawn=drawn)
@@ -80,15 +81,11 @@ def _fit(whitened: FitData, dim: int, options: TrainOptions, *, drawn: _Drawn, i
 def _train(network: _LinearMap, data: FitData, options: TrainOptions, *, drawn: _Drawn) -> tuple[Epoch, ...]:
     batches, held_out = drawn
     task = TrainingTask(
-        loss=lambda model: RankingDistillationLoss(model, _prefixes(network.dim)),
+        loss=lambda model: RankingDistillationLoss(model, prefix_lengths(network.dim, _PREFIXES)),
         train=batches,
         held_out=held_out,
         collator=StateCollator(data),
         evaluator=None,
         fingerprint=partial(fingerprint, network, data, options),
     )
-    return train(network, task, replace(options, lr=options.lr * _RATE_FACTOR))
-
-
-def _prefixes(dim: int) -> list[int]:
-    return [dim >> halvings for halvings in range(_PREFIXES) if dim >> halvings]
+    return train(network, task, options)

@@ -19,9 +19,10 @@ from adaptors.fitting.closed_form import principal_axes, second_moments, spectra
 from adaptors.fitting.evaluator import HeldOutQueries
 from adaptors.fitting.fallback import or_pca
 from adaptors.fitting.losses import LossChoice, choose_loss
-from adaptors.fitting.options import FitResult, TrainOptions
+from adaptors.fitting.options import FitResult, TrainOptions, for_rankings
 from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
+from adaptors.losses.prefixes import prefix_lengths
 from adaptors.losses.states import unexplained_variance
 from adaptors.modules.base import Network
 from adaptors.modules.block_mixing import ScalarMix, describe_shares
@@ -30,9 +31,8 @@ from adaptors.modules.mlp import Autoencoder, MlpOriginal
 from adaptors.modules.registry import NETWORKS
 from adaptors.modules.rotation import Rotation
 
-__all__ = ["NETWORK_LOSSES", "draw_schedules", "fit_network", "make_network", "prefixes"]
+__all__ = ["NETWORK_LOSSES", "draw_schedules", "fit_network", "make_network"]
 
-_SHORTEST = 32
 # Default loss of each kind without and with labels.
 NETWORK_LOSSES: dict[str, tuple[str, str]] = {
     **{kind: ("ranking", "infonce") for kind in NETWORKS},
@@ -61,11 +61,13 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
     labelled, dim = data.labels != "none", max(dims)
     loss = options.loss or NETWORK_LOSSES[kind][labelled]
     choice = choose_loss(loss, labelled)
-    network = make_network(kind, data, dim, seed=options.seed)
+    is_ranking = choice.form == "rankings" and not issubclass(NETWORKS[kind], LinearOriginal | MlpOriginal)
+    options = for_rankings(options) if is_ranking else options
+    network = make_network(kind, data, dim, seed=options.seed, is_whitened=labelled or is_ranking)
     batches, held_out, evaluator = draw_schedules(data, choice, dims, options=options)
     taught = whiten_targets(data) if choice.form == "rankings" else data
     task = TrainingTask(
-        loss=lambda model: choice.make(model, network, prefixes(dim)),
+        loss=lambda model: choice.make(model, network, prefix_lengths(dim)),
         train=batches,
         held_out=held_out,
         collator=StateCollator(taught, choice.grades),
@@ -76,41 +78,33 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
     # Linear networks are returned as a linear map.
     module = network.flatten() if isinstance(network, Rotation | ScalarMix) else network
     fitted = FitResult(module, epochs, _notes(network, data))
-    if choice.form != "rankings" or isinstance(network, LinearOriginal | MlpOriginal):
-        return fitted
-    return or_pca(fitted, taught, prefixes(dim), held_out=held_out)
+    return or_pca(fitted, taught, prefix_lengths(dim), held_out=held_out) if is_ranking else fitted
 
 
-def make_network(kind: str, data: FitData, dim: int, *, seed: int) -> Network:
-    """Return an untrained network, initialized with the documents' principal axes or, with labels, as `spectral`.
+def make_network(kind: str, data: FitData, dim: int, *, seed: int, is_whitened: bool = False) -> Network:
+    """Return an untrained network, initialized with the documents' principal axes or as `spectral`, which scales them.
 
-    The seed is for randomly initialized weights.
+    The seed is for randomly initialized weights. A rotation scales nothing.
     """
     factory, width = NETWORKS[kind], data.documents.shape[1]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = factory(width, dim, data.widths) if factory.widens else factory(width, dim)  # type: ignore[call-arg]
     prepared = replace(data, documents=network.prepare(data.documents), queries=network.prepare(data.queries))
-    if data.labels == "none" or isinstance(network, Rotation):
-        axes = principal_axes(second_moments(prepared.documents))[1]
-    else:
+    if is_whitened and not isinstance(network, Rotation):
         axes, scales = spectral_axes(prepared)
         axes = axes * scales
+    else:
+        axes = principal_axes(second_moments(prepared.documents))[1]
     network.init_from_axes(axes)
     return network
-
-
-def prefixes(dim: int) -> tuple[int, ...]:
-    """Return the prefix lengths of a loss: the dimension, halved repeatedly down to 32."""
-    lengths = [dim >> halvings for halvings in range(dim.bit_length()) if dim >> halvings >= _SHORTEST]
-    return tuple(lengths) or (dim,)
 
 
 def draw_schedules(
     data: FitData, choice: LossChoice, dims: Sequence[int], *, options: TrainOptions
 ) -> tuple[BatchSchedule, BatchSchedule, HeldOutQueries | None]:
     """Return training batches, held-out batches and, with labels, the evaluator on held-out queries."""
-    documents, steps, seed = len(data.documents), options.steps, options.seed
+    documents, steps, seed = len(data.documents), options.most_steps, options.seed
     if choice.form == "pairs":
         pairs = split_pairs(data, seed)
         return (

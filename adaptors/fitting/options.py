@@ -1,6 +1,6 @@
 """The options of a fit, and its result."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptors.modules.base import Adaptor
@@ -8,7 +8,11 @@ from adaptors.training.epochs import Epoch
 from probe.encoding.chunk_states import Progress, silent
 from probe.errors import GREATEST_SEED, check_number
 
-__all__ = ["FitResult", "TrainOptions", "usual_dims"]
+__all__ = ["FitResult", "TrainOptions", "for_rankings", "usual_dims"]
+
+_STEPS = 300
+# Without labels, from `spectral` or principal axes. Chosen on training queries of two data sets.
+_RANKING_STEPS, _RANKING_RATE = 150, 4.0
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,10 @@ class TrainOptions:
 
     Attributes:
         loss: One of `adaptors.fitting.losses.LOSSES`; default: the kind's own.
-        steps: Maximum number of batches, rounded down to whole epochs of 30 batches if there are that many.
-        lr: Initial learning rate of Adam, with linear decay to 0.
+        steps: Maximum number of batches, rounded down to whole epochs of 30 batches if there are that many; default:
+            300, or 150 for rankings taught without labels.
+        lr: Initial learning rate of Adam, with linear decay to 0; rankings taught without labels have four times this
+            rate.
         seed: Random seed.
         checkpoint_dir: Folder for one checkpoint per epoch; an interrupted training resumes from it.
         report_to: Experiment tracker, by its name in transformers.
@@ -28,7 +34,7 @@ class TrainOptions:
     """
 
     loss: str | None = None
-    steps: int = 300
+    steps: int | None = None
     lr: float = 1e-3
     seed: int = 0
     checkpoint_dir: Path | None = None
@@ -38,9 +44,15 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Check that the numbers are in range."""
-        check_number("--steps", self.steps, 1)
+        if self.steps is not None:
+            check_number("--steps", self.steps, 1)
         check_number("--lr", self.lr, above=0)
         check_number("--seed", self.seed, 0, most=GREATEST_SEED)
+
+    @property
+    def most_steps(self) -> int:
+        """Maximum number of batches."""
+        return self.steps or _STEPS
 
     @property
     def bias_notes(self) -> tuple[str, ...]:
@@ -61,6 +73,11 @@ class FitResult:
     module: Adaptor
     epochs: tuple[Epoch, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def for_rankings(options: TrainOptions) -> TrainOptions:
+    """Return options with the rate and, unless one is given, the number of steps of rankings taught without labels."""
+    return replace(options, steps=options.steps or _RANKING_STEPS, lr=options.lr * _RANKING_RATE)
 
 
 def usual_dims(width: int) -> tuple[int, ...]:

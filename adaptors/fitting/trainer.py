@@ -107,7 +107,7 @@ def train(network: Adaptor, task: TrainingTask, options: TrainOptions) -> tuple[
             callbacks=[EarlyStoppingCallback(_PATIENCE), CollapseMonitor(network, _sample(task), options.progress)],
         )
         trainer.run()
-        epochs = read_epochs(trainer.state.log_history, min(EPOCH_STEPS, options.steps))
+        epochs = read_epochs(trainer.state.log_history, min(EPOCH_STEPS, options.most_steps))
     if best_epoch(epochs) == 0:
         # The trainer has no checkpoint of the start.
         network.load_state_dict(start)
@@ -131,17 +131,18 @@ def fingerprint(network: Adaptor, data: FitData, options: TrainOptions, *, dims:
         **network.settings(),
         "labels": data.labels,
         "data": [hashlib.sha256(part.numpy().tobytes()).hexdigest() for part in (data.texts, data.targets, data.pairs)],
-        **{name: getattr(options, name) for name in ("loss", "steps", "lr", "seed")},
+        "steps": options.most_steps,
+        **{name: getattr(options, name) for name in ("loss", "lr", "seed")},
     }
 
 
 def _arguments(folder: Path, task: TrainingTask, options: TrainOptions) -> SentenceTransformerTrainingArguments:
-    by_score, every = task.evaluator is not None, min(EPOCH_STEPS, options.steps)
+    by_score, every = task.evaluator is not None, min(EPOCH_STEPS, options.most_steps)
     return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=1,
         per_device_eval_batch_size=1,
-        max_steps=options.steps // every * every,
+        max_steps=options.most_steps // every * every,
         learning_rate=options.lr,
         weight_decay=0.0,
         max_grad_norm=0.0,

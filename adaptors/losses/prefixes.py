@@ -9,13 +9,24 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["Judge", "prefix_loss"]
+__all__ = ["Judge", "prefix_lengths", "prefix_loss"]
 
 # The loss of cosines `(N, M)`, and its gradient with respect to them; the cosines are not modified.
 Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 # As in `torch.nn.functional.normalize`: shorter vectors are not scaled up further.
 _TINY = 1e-12
+_SHORTEST = 32
+
+
+def prefix_lengths(dim: int, at_least: int = 1) -> tuple[int, ...]:
+    """Return the prefix lengths of a loss: the dimension, halved repeatedly down to 32.
+
+    Args:
+        dim: All dimensions.
+        at_least: Number of lengths, shorter ones among them if need be.
+    """
+    return tuple(dim >> h for h in range(dim.bit_length()) if h < at_least or dim >> h >= _SHORTEST)
 
 
 def prefix_loss(left: Tensor, right: Tensor | None, dims: Sequence[int], *, judge: Judge) -> Tensor:

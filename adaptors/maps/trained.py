@@ -70,7 +70,9 @@ def train_map(start: LinearMap, data: MapData, options: MapOptions, *, progress:
     """
     states, training = _states(data), TrainOptions(seed=options.seed, progress=progress)
     documents = len(states.documents)
-    drawn, held_out = draw_rankings(split_texts(states, training.seed), documents, training.steps, seed=training.seed)
+    drawn, held_out = draw_rankings(
+        split_texts(states, training.seed), documents, training.most_steps, seed=training.seed
+    )
     network = _Map(start.weight.float(), start.bias.float())
     task = TrainingTask(
         loss=lambda model: MapRankingLoss(model, network.dim, options.side),

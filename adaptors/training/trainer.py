@@ -19,6 +19,7 @@ from adaptors.training.checkpoints import last_checkpoint, read_state
 from adaptors.training.distributed import own_part, share_loss, whole, world_size
 from adaptors.training.metrics_log import Sample, measure_sample
 from probe.io.files import replace_file
+from probe.layers.products import fast_products
 from probe.models.device import pick_device, pick_dtype
 
 __all__ = ["OPTIMIZER", "EncoderTrainer", "PlainTrainer", "encoder_arguments", "is_fast"]
@@ -48,7 +49,8 @@ class PlainTrainer(SentenceTransformerTrainer):
         # The initial scores are in the checkpoint: another evaluation would count as an epoch.
         self.args.eval_on_start = self.args.eval_on_start and checkpoint is None
         if checkpoint is None or not self.has_ended(state := read_state(checkpoint)):
-            self.train(resume_from_checkpoint=checkpoint)
+            with fast_products():
+                self.train(resume_from_checkpoint=checkpoint)
             return
         self.state = TrainerState(**{name: state[name] for name in _KNOWN & state.keys()})
         if self.args.load_best_model_at_end and self.state.best_model_checkpoint:

@@ -64,7 +64,7 @@ class NetworkFlags:
 
     labels: option.Labels = "none"
     loss: Annotated[str | None, flag("Loss; default: the kind's own. See `adaptors losses`.")] = None
-    steps: option.Steps = 300
+    steps: option.Steps = None
     lr: Annotated[float, flag("Initial learning rate.", callback=option.check_rate)] = 1e-3
     seed: option.Seed = 0
     checkpoint_dir: Annotated[Path | None, flag("Checkpoint folder; resumes automatically.")] = None

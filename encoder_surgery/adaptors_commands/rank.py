@@ -83,7 +83,7 @@ class FitFlags:
     ] = None
     to: Target = None
     no_bias: option.NoBias = False
-    steps: option.Steps = 300
+    steps: option.Steps = None
     metric: option.MetricNames = None
     sort: option.Sort = "mean"
     seed: option.Seed = 0

@@ -121,7 +121,7 @@ NoBias = Annotated[
     bool, flag("Fit the linear map without a bias, for servers that normalize only the result.", "--no-bias")
 ]
 Labels = Annotated[Literal["none", "train", "dev"], flag("Split whose relevance labels networks may be trained on.")]
-Steps = Annotated[int, flag("Maximum training steps of a network.", min=1, max=1_000_000)]
+Steps = Annotated[int | None, flag("Maximum training steps. Default: 150 or 300, by kind.", min=1, max=1_000_000)]
 
 
 @dataclass(frozen=True)

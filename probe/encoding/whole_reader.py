@@ -12,6 +12,7 @@ from probe.data.images import refuse_image_files
 from probe.encoding.reader import LayerReader, LayerStates, default_prompt
 from probe.errors import ModelError, first_line
 from probe.layers.hookpoint import OWN, LayerPooling
+from probe.layers.products import fast_products
 from probe.models.info import NO_LIMIT, ModelFacts, ModelFiles, ModelProfile, build_profile
 from probe.models.tokenization import Role, as_role
 
@@ -79,11 +80,11 @@ class WholeReader(LayerReader):
         rows = [np.empty((0, self.model.width), np.float32)]
         for start in range(0, len(texts.texts), _BATCH):
             batch = texts.texts[start : start + _BATCH]
-            rows.append(
-                self._pipeline.encode(
+            with fast_products():
+                found = self._pipeline.encode(
                     batch, prompt=texts.role.prompt, task=texts.role.task, show_progress_bar=False, batch_size=_BATCH
-                ).astype(np.float32)
-            )
+                )
+            rows.append(found.astype(np.float32))
             on_batch(len(batch))
         vectors = np.concatenate(rows)
         return LayerStates(dict.fromkeys(layer_poolings, vectors), {0: time.perf_counter() - began}, 0)

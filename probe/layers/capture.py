@@ -13,6 +13,7 @@ from probe.layers.device_queue import HostQueue, queue_of
 from probe.layers.hookpoint import LayerPooling
 from probe.layers.layer_stack import LayerStack, block_input, first_tensor
 from probe.layers.pooling import POOLINGS, Pooling
+from probe.layers.products import fast_products
 from probe.layers.unchanged import unchanged
 
 __all__ = ["Capture", "StopForward"]
@@ -155,7 +156,7 @@ class Capture:
         self._laps.append([])
         self._started = self._queue.mark()
         try:
-            with unchanged(self._model) if self._stack.restless else nullcontext():
+            with fast_products(), unchanged(self._model) if self._stack.restless else nullcontext():
                 self._forward(dict(inputs))
         except StopForward as stop:
             if stop.capture is not self:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_states import WIDTH, make_states
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from adaptors.fitting.batches import Split, StateCollator, draw_rankings
 from adaptors.fitting.closed_form import fit_pca, fit_spectral, principal_axes, second_moments
@@ -64,6 +65,15 @@ def test_untrained_it_is_spectral() -> None:
     assert torch.allclose(untrained, fit_spectral(DATA, DIM).weight, atol=1e-5)
 
 
+def test_it_has_a_bias_unless_that_is_left_out() -> None:
+    with_bias, without = (fit_distil(DATA, DIM, TrainOptions(steps=5, bias=bias)) for bias in (True, False))
+    assert isinstance(with_bias.module, Projection)
+    assert isinstance(without.module, Projection)
+    assert with_bias.module.bias.abs().min() > 0
+    assert not without.module.bias.any()
+    assert without.notes == ("fitted without a bias",)
+
+
 def inner_layer() -> FitData:
     """States that hold the final embedding, turned, stretched and shifted."""
     dice = torch.Generator().manual_seed(1)
@@ -80,7 +90,9 @@ def test_on_an_inner_layer_it_begins_as_the_ridge_regression_to_the_teacher() ->
 
 
 def test_on_an_inner_layer_it_learns_to_rank_as_the_final_embedding() -> None:
-    epochs = fit_distil(inner_layer(), DIM, TrainOptions(steps=120)).epochs
+    units = normalize(inner_layer().texts, dim=1)
+    data = FitData(**{**vars(DATA), "documents": units[:240], "queries": units[240:]})
+    epochs = fit_distil(data, DIM, TrainOptions(steps=120)).epochs
     assert min(epoch.held_out_loss for epoch in epochs) < 0.95 * epochs[0].held_out_loss
 
 

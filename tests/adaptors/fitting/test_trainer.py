@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from adaptors.fitting import trainer as training
 from adaptors.fitting.batches import StateCollator, draw_pairs, draw_texts, split_pairs, split_texts
+from adaptors.fitting.closed_form import fit_pca, fit_spectral
 from adaptors.fitting.evaluator import HeldOutQueries
+from adaptors.fitting.kinds import KINDS
 from adaptors.fitting.network import NETWORK_LOSSES, fit_network, make_network
 from adaptors.fitting.options import TrainOptions
 from adaptors.fitting.states import FitData
@@ -312,6 +314,37 @@ def test_the_end_is_the_end_of_an_epoch(steps: int, trained: list[int]) -> None:
     fitted = fit_network("linear", DATA, DIMS, options=replace(SHORT, steps=steps))
     assert [epoch.number for epoch in fitted.epochs] == trained
     assert not torch.equal(fitted.module(DATA.queries), make_network("linear", DATA, 8, seed=0).eval()(DATA.queries))
+
+
+UNTRAINED = TrainOptions(steps=1, lr=1e-30)
+
+
+@pytest.mark.parametrize("data", [DATA, JUDGED], ids=["rankings", "labels"])
+def test_a_training_to_rank_begins_as_spectral(data: FitData) -> None:
+    module = fit_network("mlp", data, DIMS, options=UNTRAINED).module
+    assert torch.allclose(module(DATA.queries), fit_spectral(data, 8)(DATA.queries), atol=1e-4)
+
+
+def test_other_trainings_begin_as_pca() -> None:
+    module = fit_network("mlp", DATA, DIMS, options=replace(UNTRAINED, loss="similarity")).module
+    assert torch.allclose(module(DATA.queries), fit_pca(DATA, 8)(DATA.queries), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "given", "expected"),
+    [
+        ("linear", DATA, None, 150),
+        ("linear", DATA, 30, 30),
+        ("linear", JUDGED, None, 300),
+        ("autoencoder", DATA, None, 300),
+        ("distil", DATA, None, 150),
+    ],
+)
+def test_the_number_of_steps(kind: str, data: FitData, given: int | None, expected: int) -> None:
+    totals: list[int | None] = []
+    options = TrainOptions(steps=given, progress=lambda _message, _done, total: totals.append(total))
+    KINDS[kind].fit(data, DIMS, options)
+    assert set(totals) == {expected}
 
 
 def test_the_table_of_epochs() -> None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from adaptors.fitting.closed_form import fit_pca, fit_spectral
-from adaptors.fitting.network import NETWORK_LOSSES, make_network, prefixes
+from adaptors.fitting.network import NETWORK_LOSSES, make_network
+from adaptors.losses.prefixes import prefix_lengths
 from adaptors.modules.base import Network
 from adaptors.modules.block_mixing import Attention, ScalarMix, describe_shares
 from adaptors.modules.mlp import Autoencoder
@@ -55,10 +56,9 @@ def test_identity_law_at_full_width_untrained_no_cosine_changes(kind: str) -> No
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("linear", "rotation")])
-def test_with_labels_it_begins_as_spectral(kind: str) -> None:
-    data = make_states(labelled=True)
-    expected = fit_spectral(data, DIM)(data.queries)
-    assert torch.allclose(make_network(kind, data, DIM, seed=0)(data.queries), expected, atol=1e-4)
+def test_whitened_it_begins_as_spectral(kind: str) -> None:
+    expected = fit_spectral(DATA, DIM)(DATA.queries)
+    assert torch.allclose(make_network(kind, DATA, DIM, seed=0, is_whitened=True)(DATA.queries), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", RANDOM)
@@ -160,9 +160,11 @@ def test_a_damaged_folder_is_named(damage: str, tmp_path: Path) -> None:
 
 
 def test_prefixes_are_halves_down_to_32() -> None:
-    assert prefixes(512) == (512, 256, 128, 64, 32)
-    assert prefixes(100) == (100, 50)
-    assert prefixes(8) == (8,)
+    assert prefix_lengths(512) == (512, 256, 128, 64, 32)
+    assert prefix_lengths(100) == (100, 50)
+    assert prefix_lengths(8) == (8,)
+    assert prefix_lengths(100, 3) == (100, 50, 25)
+    assert prefix_lengths(2, 3) == (2, 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -47,7 +47,7 @@ FITS: dict[str, tuple[str, str, list[str]]] = {
     "pca on the model": ("pca", "", ["Pooling", "Dense", "Dense", "Normalize"]),
     "a lens of a cut": ("lens", "@1", ["Pooling", "Dense", "Normalize", "Dense", "Normalize"]),
     "a lens of bare states": ("lens", "@1:max", ["Pooling", "Normalize", "Dense", "Normalize"]),
-    "a network": ("mlp", "@2", ["Pooling", "Dense", "Normalize", "AdaptorModule", "Normalize"]),
+    "a network": ("autoencoder", "@2", ["Pooling", "Dense", "Normalize", "AdaptorModule", "Normalize"]),
 }
 
 
@@ -56,11 +56,11 @@ def test_the_saved_folder_gives_what_the_row_gave(
     headed: Path, data: Path, tmp_path: Path, kind: str, where: str, modules: list[str]
 ) -> None:
     out = tmp_path / "out"
-    steps = ["--steps", "2"] if kind == "mlp" else []
+    steps = ["--steps", "2"] if kind == "autoencoder" else []
     args = ["fit", kind, "-m", f"{headed}{where}", "-d", str(data), "--no-store", "-o", str(out), *steps]
     made = CliRunner().invoke(cli.adaptors_app, args)
     assert made.exit_code == 0, made.stderr
-    plain = SentenceTransformer(str(out), device="cpu", trust_remote_code=kind == "mlp")
+    plain = SentenceTransformer(str(out), device="cpu", trust_remote_code=kind == "autoencoder")
     assert [type(module).__name__ for module in plain][1:] == modules
     assert plain.get_embedding_dimension() == DIM
     ours, texts = load_encoder(str(out), LoadOptions(dtype="float32", device="cpu")), make_texts(6)

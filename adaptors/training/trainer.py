@@ -49,7 +49,7 @@ class PlainTrainer(SentenceTransformerTrainer):
         # The initial scores are in the checkpoint: another evaluation would count as an epoch.
         self.args.eval_on_start = self.args.eval_on_start and checkpoint is None
         if checkpoint is None or not self.has_ended(state := read_state(checkpoint)):
-            with fast_products():
+            with fast_products(self.args.device):
                 self.train(resume_from_checkpoint=checkpoint)
             return
         self.state = TrainerState(**{name: state[name] for name in _KNOWN & state.keys()})

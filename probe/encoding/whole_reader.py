@@ -80,7 +80,7 @@ class WholeReader(LayerReader):
         rows = [np.empty((0, self.model.width), np.float32)]
         for start in range(0, len(texts.texts), _BATCH):
             batch = texts.texts[start : start + _BATCH]
-            with fast_products():
+            with fast_products(self._pipeline.device):
                 found = self._pipeline.encode(
                     batch, prompt=texts.role.prompt, task=texts.role.task, show_progress_bar=False, batch_size=_BATCH
                 )

@@ -152,11 +152,12 @@ class Capture:
             raise RuntimeError("a Capture can be used only inside its with block")
         self._states = {}
         self._mask = inputs["attention_mask"]
-        self._queue = queue_of(inputs["attention_mask"].device)
+        device = inputs["attention_mask"].device
+        self._queue = queue_of(device)
         self._laps.append([])
         self._started = self._queue.mark()
         try:
-            with fast_products(), unchanged(self._model) if self._stack.restless else nullcontext():
+            with fast_products(device), unchanged(self._model) if self._stack.restless else nullcontext():
                 self._forward(dict(inputs))
         except StopForward as stop:
             if stop.capture is not self:

@@ -20,15 +20,18 @@ _UNSET, _BY_ONEDNN = "none", "bf16"
 
 
 @contextmanager
-def fast_products() -> Iterator[None]:
-    """Compute float32 products on the CPU by oneDNN within the block, where that is as exact and faster.
+def fast_products(device: torch.device) -> Iterator[None]:
+    """Compute float32 products by oneDNN within the block, where that is as exact and faster.
 
     MKL, torch's default, is at half of the rate of an AMD processor with AVX-512. torch leaves float32 to oneDNN only
     together with the permission to round to bfloat16 on the way, which oneDNN makes use of where a processor has AMX;
     two products are computed beforehand to see that it does not. A precision that the process has chosen itself is left
     alone. Blocks may be nested and run in several threads.
+
+    Args:
+        device: The device of the products; on another than the CPU nothing changes.
     """
-    if not _are_exact_and_faster():
+    if device.type != "cpu" or not _are_exact_and_faster():
         yield
         return
     _switch.enter()

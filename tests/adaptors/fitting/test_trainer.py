@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,6 +26,7 @@ from adaptors.losses.states import SimilarityLoss
 from adaptors.modules.base import Network
 from adaptors.training.epochs import Epoch, epoch_cells
 from probe.errors import CallError, TrainingError
+from probe.layers import products
 
 DIMS = (8, 4)
 DATA, JUDGED = make_states(), make_states(labelled=True)
@@ -345,6 +347,15 @@ def test_the_number_of_steps(kind: str, data: FitData, given: int | None, expect
     options = TrainOptions(steps=given, progress=lambda _message, _done, total: totals.append(total))
     KINDS[kind].fit(data, DIMS, options)
     assert set(totals) == {expected}
+
+
+def test_steps_multiply_by_onednn_where_that_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: set[str] = set()
+    setting: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    monkeypatch.setattr(products, "_are_exact_and_faster", lambda: True)
+    fit_network("linear", DATA, DIMS, options=replace(SHORT, progress=lambda *given: seen.add(setting.fp32_precision)))
+    assert seen == {"bf16"}
+    assert setting.fp32_precision == "none"
 
 
 def test_the_table_of_epochs() -> None:

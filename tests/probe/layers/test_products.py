@@ -15,6 +15,7 @@ from probe.layers import products
 from probe.layers.products import fast_products
 from probe.models.loaded import LoadedModel
 
+CPU = torch.device("cpu")
 AMD = "vendor_id : AuthenticAMD\nflags : fpu avx2 avx512f\n"
 
 
@@ -48,16 +49,22 @@ def amd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("fast")
 def test_the_setting_ends_with_the_outermost_block() -> None:
-    with fast_products():
-        with fast_products():
+    with fast_products(CPU):
+        with fast_products(CPU):
             assert precision() == "bf16"
         assert precision() == "bf16"
     assert precision() == "none"
 
 
 @pytest.mark.usefixtures("fast")
+def test_other_devices_are_left_alone() -> None:
+    with fast_products(torch.device("cuda")):
+        assert precision() == "none"
+
+
+@pytest.mark.usefixtures("fast")
 def test_it_ends_where_a_block_fails() -> None:
-    with pytest.raises(RuntimeError, match="broken"), fast_products():
+    with pytest.raises(RuntimeError, match="broken"), fast_products(CPU):
         raise RuntimeError("broken")
     assert precision() == "none"
     assert torch.get_float32_matmul_precision() == "highest"
@@ -68,13 +75,13 @@ def test_it_ends_with_the_last_of_several_threads() -> None:
     begun, ended, seen = Barrier(2), Barrier(2), []
 
     def first() -> None:
-        with fast_products():
+        with fast_products(CPU):
             begun.wait()
         ended.wait()
 
     thread = Thread(target=first)
     thread.start()
-    with fast_products():
+    with fast_products(CPU):
         begun.wait()
         ended.wait()
         thread.join()
@@ -86,7 +93,7 @@ def test_it_ends_with_the_last_of_several_threads() -> None:
 def test_a_precision_the_process_has_chosen_stays() -> None:
     set_precision("ieee")
     try:
-        with fast_products():
+        with fast_products(CPU):
             assert precision() == "ieee"
         assert precision() == "ieee"
     finally:
@@ -104,7 +111,7 @@ def test_products_that_are_rounded_on_the_way_are_not_used(
 
     monkeypatch.setattr(torch.Tensor, "__matmul__", rounded)
     assert not measured()
-    with fast_products():
+    with fast_products(CPU):
         assert precision() == "none"
 
 
@@ -112,7 +119,7 @@ def test_products_that_are_rounded_on_the_way_are_not_used(
 def test_exact_products_are_used(measured: Callable[[], bool]) -> None:
     # On a machine whose oneDNN does round, the check says so, and its result is as good as before.
     errors = []
-    with fast_products():
+    with fast_products(CPU):
         errors += [products._error(*shape) for shape in ((256, 384, 384), (1, 768, 3072), (1024, 64, 1024))]
     assert max(errors) < products._TOLERANCE
     assert measured() == measured()

@@ -11,7 +11,7 @@ from adaptors.fitting.fallback import or_pca
 from adaptors.fitting.options import FitResult, TrainOptions, for_rankings
 from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
-from adaptors.losses.prefixes import prefix_lengths
+from adaptors.losses.prefixes import ranking_lengths
 from adaptors.losses.states import RankingDistillationLoss
 from adaptors.modules.linear import Projection, TrainableProjection
 from adaptors.training.epochs import Epoch
@@ -20,8 +20,6 @@ __all__ = ["fit_distil"]
 
 # Number of input axes, as a multiple of the output dimensions.
 _AXES = 1.25
-# All dimensions, a half and a quarter of them are trained, however few they are.
-_PREFIXES = 3
 
 # Batches to train on, and the one held out.
 _Drawn = tuple[BatchSchedule, BatchSchedule]
@@ -58,7 +56,7 @@ def fit_distil(data: FitData, dim: int, options: TrainOptions) -> FitResult:
     whitened, rows = whiten_targets(data), split_texts(data, options.seed)
     drawn = draw_rankings(rows, len(data.documents), options.most_steps, seed=options.seed)
     fitted = _fit(whitened, dim, options, drawn=drawn, is_final=data.is_final)
-    return or_pca(fitted, whitened, prefix_lengths(dim, _PREFIXES), held_out=drawn[1])
+    return or_pca(fitted, whitened, ranking_lengths(dim), held_out=drawn[1])
 
 
 def _fit(whitened: FitData, dim: int, options: TrainOptions, *, drawn: _Drawn, is_final: bool) -> FitResult:
@@ -81,7 +79,7 @@ def _fit(whitened: FitData, dim: int, options: TrainOptions, *, drawn: _Drawn, i
 def _train(network: _LinearMap, data: FitData, options: TrainOptions, *, drawn: _Drawn) -> tuple[Epoch, ...]:
     batches, held_out = drawn
     task = TrainingTask(
-        loss=lambda model: RankingDistillationLoss(model, prefix_lengths(network.dim, _PREFIXES)),
+        loss=lambda model: RankingDistillationLoss(model, ranking_lengths(network.dim)),
         train=batches,
         held_out=held_out,
         collator=StateCollator(data),

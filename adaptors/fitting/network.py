@@ -22,7 +22,7 @@ from adaptors.fitting.losses import LossChoice, choose_loss
 from adaptors.fitting.options import FitResult, TrainOptions, for_rankings
 from adaptors.fitting.states import FitData
 from adaptors.fitting.trainer import TrainingTask, fingerprint, train
-from adaptors.losses.prefixes import prefix_lengths
+from adaptors.losses.prefixes import prefix_lengths, ranking_lengths
 from adaptors.losses.states import unexplained_variance
 from adaptors.modules.base import Network
 from adaptors.modules.block_mixing import ScalarMix, describe_shares
@@ -63,11 +63,12 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
     choice = choose_loss(loss, labelled)
     is_ranking = choice.form == "rankings" and not issubclass(NETWORKS[kind], LinearOriginal | MlpOriginal)
     options = for_rankings(options) if is_ranking else options
+    lengths = ranking_lengths(dim) if is_ranking else prefix_lengths(dim)
     network = make_network(kind, data, dim, seed=options.seed, is_whitened=labelled or is_ranking)
     batches, held_out, evaluator = draw_schedules(data, choice, dims, options=options)
     taught = whiten_targets(data) if choice.form == "rankings" else data
     task = TrainingTask(
-        loss=lambda model: choice.make(model, network, prefix_lengths(dim)),
+        loss=lambda model: choice.make(model, network, lengths),
         train=batches,
         held_out=held_out,
         collator=StateCollator(taught, choice.grades),
@@ -78,7 +79,7 @@ def fit_network(kind: str, data: FitData, dims: Sequence[int], *, options: Train
     # Linear networks are returned as a linear map.
     module = network.flatten() if isinstance(network, Rotation | ScalarMix) else network
     fitted = FitResult(module, epochs, _notes(network, data))
-    return or_pca(fitted, taught, prefix_lengths(dim), held_out=held_out) if is_ranking else fitted
+    return or_pca(fitted, taught, lengths, held_out=held_out) if is_ranking else fitted
 
 
 def make_network(kind: str, data: FitData, dim: int, *, seed: int, is_whitened: bool = False) -> Network:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["Judge", "prefix_lengths", "prefix_loss"]
+__all__ = ["Judge", "prefix_lengths", "prefix_loss", "ranking_lengths"]
 
 # The loss of cosines `(N, M)`, and its gradient with respect to them; the cosines are not modified.
 Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -17,16 +17,22 @@ Judge = Callable[[Tensor], tuple[Tensor, Tensor]]
 # As in `torch.nn.functional.normalize`: shorter vectors are not scaled up further.
 _TINY = 1e-12
 _SHORTEST = 32
+_RANKED = 3
 
 
-def prefix_lengths(dim: int, at_least: int = 1) -> tuple[int, ...]:
-    """Return the prefix lengths of a loss: the dimension, halved repeatedly down to 32.
+def prefix_lengths(dim: int) -> tuple[int, ...]:
+    """Return the dimension, halved repeatedly down to 32."""
+    lengths = [dim >> halvings for halvings in range(dim.bit_length()) if dim >> halvings >= _SHORTEST]
+    return tuple(lengths) or (dim,)
 
-    Args:
-        dim: All dimensions.
-        at_least: Number of lengths, shorter ones among them if need be.
+
+def ranking_lengths(dim: int) -> tuple[int, ...]:
+    """Return the dimension, a half and a quarter of it.
+
+    Shorter prefixes outweigh these in a sum of divergences, and on small corpora held-out texts then choose epochs that
+    rank worse in all dimensions.
     """
-    return tuple(dim >> h for h in range(dim.bit_length()) if h < at_least or dim >> h >= _SHORTEST)
+    return tuple(dim >> halvings for halvings in range(_RANKED) if dim >> halvings)
 
 
 def prefix_loss(left: Tensor, right: Tensor | None, dims: Sequence[int], *, judge: Judge) -> Tensor:

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from adaptors.fitting.closed_form import fit_pca, fit_spectral
 from adaptors.fitting.network import NETWORK_LOSSES, make_network
-from adaptors.losses.prefixes import prefix_lengths
+from adaptors.losses.prefixes import prefix_lengths, ranking_lengths
 from adaptors.modules.base import Network
 from adaptors.modules.block_mixing import Attention, ScalarMix, describe_shares
 from adaptors.modules.mlp import Autoencoder
@@ -163,8 +163,8 @@ def test_prefixes_are_halves_down_to_32() -> None:
     assert prefix_lengths(512) == (512, 256, 128, 64, 32)
     assert prefix_lengths(100) == (100, 50)
     assert prefix_lengths(8) == (8,)
-    assert prefix_lengths(100, 3) == (100, 50, 25)
-    assert prefix_lengths(2, 3) == (2, 1)
+    assert ranking_lengths(512) == (512, 256, 128)
+    assert ranking_lengths(2) == (2, 1)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -59,7 +59,7 @@ def _take_few_steps(make: Callable[..., None], most: int) -> Callable[..., None]
 
     def make_small(options: Any, *args: Any, **named: Any) -> None:
         make(options, *args, **named)
-        object.__setattr__(options, "steps", min(options.steps, most))
+        object.__setattr__(options, "steps", min(options.steps or most, most))
 
     return make_small
 

@@ -55,7 +55,18 @@ def folders(
         "fitted": ("surgery", "cut", model, "--after", 0, *usual, root / "fitted"),
         "cut": ("surgery", "cut", model, "--after", 1, "--out", root / "cut"),
         "fused": ("surgery", "fuse", f"{model}@1:mean", f"{model}@2:mean", "--method", "mean", "--out", root / "fused"),
-        "network": ("adaptors", "fit", "autoencoder", f"{model}@2", "--steps", 2, "--dims", WIDTH, *usual, root / "network"),
+        "network": (
+            "adaptors",
+            "fit",
+            "autoencoder",
+            f"{model}@2",
+            "--steps",
+            2,
+            "--dims",
+            WIDTH,
+            *usual,
+            root / "network",
+        ),
     }.items():
         app, *args = call
         result = run_command(*args, app=str(app))

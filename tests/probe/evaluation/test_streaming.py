@@ -39,7 +39,7 @@ def write_numbered(folder: Path, documents: int) -> str:
 
 
 def peak_of(folder: str) -> int:
-    """Return the most bytes that scoring a data set held at once, in the best of six runs: a chunk more may be in flight.
+    """Return the most bytes that scoring a data set held at once, in the best of six runs; a chunk may be in flight.
 
     Garbage of tests before, and what is imported at a first call, are no part of it.
     """

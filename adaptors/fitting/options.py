@@ -10,9 +10,9 @@ from probe.errors import GREATEST_SEED, check_number
 
 __all__ = ["FitResult", "TrainOptions", "for_rankings", "usual_dims"]
 
-_STEPS = 300
-# Without labels, from `spectral` or principal axes. Chosen on training queries of two data sets.
-_RANKING_STEPS, _RANKING_RATE = 150, 4.0
+_STEPS, _RATE = 300, 1e-3
+# For rankings taught without labels. Chosen on training queries of two data sets.
+_RANKING_STEPS, _RANKING_RATE = 150, 4e-3
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class TrainOptions:
         loss: One of `adaptors.fitting.losses.LOSSES`; default: the kind's own.
         steps: Maximum number of batches, rounded down to whole epochs of 30 batches if there are that many; default:
             300, or 150 for rankings taught without labels.
-        lr: Initial learning rate of Adam, with linear decay to 0; rankings taught without labels have four times this
-            rate.
+        lr: Initial learning rate of Adam, with linear decay to 0; default: 0.001, or 0.004 for rankings taught without
+            labels.
         seed: Random seed.
         checkpoint_dir: Folder for one checkpoint per epoch; an interrupted training resumes from it.
         report_to: Experiment tracker, by its name in transformers.
@@ -35,7 +35,7 @@ class TrainOptions:
 
     loss: str | None = None
     steps: int | None = None
-    lr: float = 1e-3
+    lr: float | None = None
     seed: int = 0
     checkpoint_dir: Path | None = None
     report_to: str = "none"
@@ -46,13 +46,19 @@ class TrainOptions:
         """Check that the numbers are in range."""
         if self.steps is not None:
             check_number("--steps", self.steps, 1)
-        check_number("--lr", self.lr, above=0)
+        if self.lr is not None:
+            check_number("--lr", self.lr, above=0)
         check_number("--seed", self.seed, 0, most=GREATEST_SEED)
 
     @property
     def most_steps(self) -> int:
         """Maximum number of batches."""
         return self.steps or _STEPS
+
+    @property
+    def rate(self) -> float:
+        """Initial learning rate."""
+        return self.lr or _RATE
 
     @property
     def bias_notes(self) -> tuple[str, ...]:
@@ -76,8 +82,8 @@ class FitResult:
 
 
 def for_rankings(options: TrainOptions) -> TrainOptions:
-    """Return options with the rate and, unless one is given, the number of steps of rankings taught without labels."""
-    return replace(options, steps=options.steps or _RANKING_STEPS, lr=options.lr * _RANKING_RATE)
+    """Return options with the defaults of rankings taught without labels."""
+    return replace(options, steps=options.steps or _RANKING_STEPS, lr=options.lr or _RANKING_RATE)
 
 
 def usual_dims(width: int) -> tuple[int, ...]:

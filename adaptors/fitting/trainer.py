@@ -131,8 +131,10 @@ def fingerprint(network: Adaptor, data: FitData, options: TrainOptions, *, dims:
         **network.settings(),
         "labels": data.labels,
         "data": [hashlib.sha256(part.numpy().tobytes()).hexdigest() for part in (data.texts, data.targets, data.pairs)],
+        "loss": options.loss,
         "steps": options.most_steps,
-        **{name: getattr(options, name) for name in ("loss", "lr", "seed")},
+        "lr": options.rate,
+        "seed": options.seed,
     }
 
 
@@ -143,7 +145,7 @@ def _arguments(folder: Path, task: TrainingTask, options: TrainOptions) -> Sente
         per_device_train_batch_size=1,
         per_device_eval_batch_size=1,
         max_steps=options.most_steps // every * every,
-        learning_rate=options.lr,
+        learning_rate=options.rate,
         weight_decay=0.0,
         max_grad_norm=0.0,
         seed=options.seed,

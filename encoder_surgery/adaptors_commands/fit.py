@@ -65,7 +65,9 @@ class NetworkFlags:
     labels: option.Labels = "none"
     loss: Annotated[str | None, flag("Loss; default: the kind's own. See `adaptors losses`.")] = None
     steps: option.Steps = None
-    lr: Annotated[float, flag("Initial learning rate.", callback=option.check_rate)] = 1e-3
+    lr: Annotated[
+        float | None, flag("Initial learning rate. Default: 0.004 or 0.001, by kind.", callback=option.check_rate)
+    ] = None
     seed: option.Seed = 0
     checkpoint_dir: Annotated[Path | None, flag("Checkpoint folder; resumes automatically.")] = None
     report_to: Annotated[str, flag("Experiment tracker: wandb, tensorboard, ... (installed by you).")] = "none"

@@ -349,6 +349,23 @@ def test_the_number_of_steps(kind: str, data: FitData, given: int | None, expect
     assert set(totals) == {expected}
 
 
+def test_a_rate_that_is_given_is_the_rate_of_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    monkeypatch.setattr(training, "SentenceTransformerTrainingArguments", _keep_rate(rates))
+    for kind, data, given in (("linear", DATA, 0.002), ("linear", DATA, None), ("linear", JUDGED, None)):
+        with pytest.raises(StopIteration):
+            fit_network(kind, data, DIMS, options=replace(SHORT, lr=given))
+    assert rates == [0.002, 0.004, 0.001]
+
+
+def _keep_rate(rates: list[float]) -> Callable[..., None]:
+    def refuse(**arguments: Any) -> None:
+        rates.append(arguments["learning_rate"])
+        raise StopIteration
+
+    return refuse
+
+
 def test_steps_multiply_by_onednn_where_that_is_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: set[str] = set()
     setting: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from probe.layers.products import fast_products
 from probe.models.loaded import LoadedModel
 
 CPU = torch.device("cpu")
-AMD = "vendor_id : AuthenticAMD\nflags : fpu avx2 avx512f\n"
+AMD = "vendor_id : AuthenticAMD\n"
 
 
 def precision() -> str:
@@ -44,7 +44,8 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def amd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text(AMD)
-    monkeypatch.setattr(products, "_CPU_FLAGS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(products, "_PROCESSOR", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
 
 
 @pytest.mark.usefixtures("fast")
@@ -116,22 +117,36 @@ def test_products_that_are_rounded_on_the_way_are_not_used(
 
 
 @pytest.mark.usefixtures("amd")
-def test_exact_products_are_used(measured: Callable[[], bool]) -> None:
-    # On a machine whose oneDNN does round, the check says so, and its result is as good as before.
-    errors = []
+def test_exact_products_are_used(measured: Callable[[], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "_error", lambda *shape: products._TOLERANCE)
+    assert measured()
     with fast_products(CPU):
-        errors += [products._error(*shape) for shape in ((256, 384, 384), (1, 768, 3072), (1024, 64, 1024))]
+        assert precision() == "bf16"
+
+
+@pytest.mark.usefixtures("amd", "measured")
+def test_whatever_this_machine_does_products_are_exact_inside() -> None:
+    with fast_products(CPU):
+        errors = [products._error(*shape) for shape in ((256, 384, 384), (1, 768, 3072), (1024, 64, 1024))]
     assert max(errors) < products._TOLERANCE
-    assert measured() == measured()
 
 
-@pytest.mark.parametrize("text", ["vendor_id : GenuineIntel\nflags : avx512f\n", AMD.replace("avx512f", ""), None])
+@pytest.mark.usefixtures("amd")
+@pytest.mark.parametrize(
+    ("text", "capability"), [("vendor_id : GenuineIntel\n", "AVX512"), (AMD, "AVX2"), (None, "AVX512")]
+)
 def test_other_processors_are_left_alone(
-    measured: Callable[[], bool], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str | None
+    measured: Callable[[], bool],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    text: str | None,
+    capability: str,
 ) -> None:
+    (tmp_path / "cpuinfo").unlink()
     if text is not None:
         (tmp_path / "cpuinfo").write_text(text)
-    monkeypatch.setattr(products, "_CPU_FLAGS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(products, "_error", lambda *shape: 0.0)
     assert not measured()
 
 

@@ -39,12 +39,12 @@ def write_numbered(folder: Path, documents: int) -> str:
 
 
 def peak_of(folder: str) -> int:
-    """Return the most bytes that scoring a data set held at once, in the best of six runs; a chunk may be in flight.
+    """Return the most bytes that scoring a data set held at once, in the best of three runs.
 
     Garbage of tests before, and what is imported at a first call, are no part of it.
     """
     peaks = []
-    for _ in range(6):
+    for _ in range(3):
         gc.collect()
         tracemalloc.start()
         evaluate(Hashing(), load_dataset(folder), [Metric("recall", 50)], name="hashing")

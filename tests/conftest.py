@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: tiny models of every family, each written and loaded once; no network."""
 
 import builtins
+import gc
 import os
 import shutil
 import tempfile
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import pytest
+import typer.main
+import typer.testing
 from slow_files import pytest_collection_modifyitems, pytest_ignore_collect, pytest_itemcollected  # noqa: F401
 
 if TYPE_CHECKING:
@@ -36,6 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
     # On a busy machine torch's threads would spin for minutes over models this small.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # An app's commands are built once, not at each of some thousand calls.
+    typer.testing._get_command = cache(typer.main.get_command)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported so far out of all later searches for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:

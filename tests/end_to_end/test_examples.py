@@ -30,7 +30,7 @@ each_page = pytest.mark.parametrize("page", all_pages(), ids=lambda page: str(pa
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _small(tmp_path_factory: pytest.TempPathFactory, quick_checks: None) -> Iterator[None]:
     """Little work, and one store for all pages."""
     with shrink_examples(tmp_path_factory.mktemp("cache")):
         yield

@@ -13,7 +13,6 @@ from adaptors.fitting.options import TrainOptions
 from adaptors.healing.trainer import HealOptions
 from adaptors.slimming.options import SlimOptions
 from probe.models.catalog import list_entries
-from surgery.saving.fresh_process import embed_here
 
 __all__ = ["shrink_examples"]
 
@@ -32,7 +31,7 @@ def shrink_examples(cache: Path) -> Iterator[None]:
         patch.setattr("probe.sources.docstrings._MODULES", modules)
         patch.setattr("probe.models.catalog.list_entries", lambda: entries)
         patch.setenv("ENCODER_SURGERY_CACHE", str(cache))
-        # A fresh process takes seconds to start; tests of the saved folders have theirs.
+        # Tests of the saved folders have these checks.
         for check in ("check_saved", "check_encoder", "check_pair"):
             patch.setattr(f"surgery.saving.fresh_process.{check}", _accept)
         for options, steps in _LITTLE.items():
@@ -42,8 +41,6 @@ def shrink_examples(cache: Path) -> Iterator[None]:
         patch.setattr("adaptors.slimming.search.afford", lambda candidates, seconds, per_text: tuple(candidates[:2]))
         patch.setattr("adaptors.slimming.timing._QUERIES", 4)
         patch.setattr("adaptors.slimming.timing._DOCUMENTS", 8)
-        for home in ("adaptors.slimming.publish", "surgery.pairing.folder"):
-            patch.setattr(f"{home}.embed_in_fresh_process", embed_here)
         patch.setattr("probe.experiments.linear_probe.PENALTIES", (0.01,))
         patch.setattr("probe.scale.rate._SECONDS", 0.1)
         patch.setattr("surgery.inspection._ROUNDS", 1)

@@ -34,12 +34,9 @@ DOCUMENTS, QUERIES = 160, 50
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a training take a moment, and check the saved folder in this process."""
+def short(monkeypatch: pytest.MonkeyPatch, quick_checks: None) -> None:
+    """Let a training take a moment, and check the saved folder in a fork."""
     monkeypatch.setattr(search_module, "_FEWEST_SECONDS", 0.2)
-    from adaptors.slimming import publish
-
-    monkeypatch.setattr(publish, "embed_in_fresh_process", publish.embed_here)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +50,7 @@ def run(*args: object) -> Result:
 
 @pytest.fixture(scope="module")
 def saved(
-    tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pytest.TempPathFactory
+    tiny_folder: Callable[[str], Path], data: Path, tmp_path_factory: pytest.TempPathFactory, quick_checks: None
 ) -> tuple[Path, Result]:
     out = tmp_path_factory.mktemp("out") / "small"
     with pytest.MonkeyPatch.context() as patch:

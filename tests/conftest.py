@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 import pytest
 import typer.main
-import typer.testing
 from slow_files import pytest_collection_modifyitems, pytest_ignore_collect, pytest_itemcollected  # noqa: F401
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # On a busy machine torch's threads would spin for minutes over models this small.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # An app's commands are built once, not at each of some thousand calls.
-    typer.testing._get_command = cache(typer.main.get_command)
+    pytest.MonkeyPatch().setattr("typer.testing._get_command", cache(typer.main.get_command))
 
 
 def pytest_collection_finish() -> None:

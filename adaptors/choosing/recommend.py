@@ -12,7 +12,7 @@ from adaptors.choosing.recommendation import HeldOutSet, Recommendation
 from adaptors.fitting.data import FitTexts
 from adaptors.fitting.lens import fit_lenses
 from probe.data.dataset import Dataset
-from probe.data.texts import Texts
+from probe.data.texts import SelectedTexts, Texts
 from probe.encoding.hookpoints import with_full_model
 from probe.encoding.reader import LayerReader
 from probe.errors import CallError
@@ -133,10 +133,19 @@ def check_margin(margin: float) -> None:
         raise CallError(f"--recommend {margin:g}: expected a margin above 0 and below 1, such as 0.01")
 
 
-def split_queries(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """Split a data set's queries into two halves by a hash of their ids; both keep the whole corpus."""
+def split_queries(dataset: Dataset, *, together: bool = False) -> tuple[Dataset, Dataset]:
+    """Split a data set's queries into two halves by a hash of their ids; both keep the whole corpus.
+
+    Args:
+        dataset: The data set.
+        together: Whether the states of both halves are computed, and stored, as those of all queries.
+
+    Returns:
+        The halves; one may have no queries.
+    """
     first = {name for name in dataset.queries.ids if hashlib.sha256(name.encode()).digest()[0] % 2 == 0}
-    return _only(dataset, first), _only(dataset, set(dataset.queries.ids) - first)
+    one, other = (_only(dataset, names) for names in (first, set(dataset.queries.ids) - first))
+    return (one, other) if together else (_alone(one), _alone(other))
 
 
 def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
@@ -145,7 +154,7 @@ def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
     Raises:
         CallError: A half has none.
     """
-    halves = split_queries(dataset)
+    halves = split_queries(dataset, together=True)
     if not all(len(half.queries) for half in halves):
         raise CallError(
             f"--recommend needs held-out queries for a fit and others for the test: {len(dataset.queries)} of "
@@ -155,13 +164,12 @@ def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
 
 
 def _only(dataset: Dataset, names: set[str]) -> Dataset:
-    rows = [
-        (name, text) for name, text in zip(dataset.queries.ids, dataset.queries.texts, strict=True) if name in names
-    ]
-    texts = Texts(tuple(name for name, _ in rows), tuple(text for _, text in rows))
-    return replace(
-        dataset, queries=texts, qrels={name: found for name, found in dataset.qrels.items() if name in names}
-    )
+    qrels = {name: found for name, found in dataset.qrels.items() if name in names}
+    return replace(dataset, queries=SelectedTexts.of(dataset.queries, names), qrels=qrels)
+
+
+def _alone(dataset: Dataset) -> Dataset:
+    return replace(dataset, queries=Texts(dataset.queries.ids, dataset.queries.texts))
 
 
 def _pick(judged: CandidateScores, margin: float) -> tuple[Evaluation | None, float | None]:

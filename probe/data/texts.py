@@ -2,7 +2,7 @@
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 from probe.data.images import ImageFile
 from probe.errors import DataError, wrong_type
 
-__all__ = ["BLOCK", "Documents", "EqualTexts", "TextHash", "TextKeys", "Texts", "chunks", "shorten", "spread"]
+__all__ = [
+    "BLOCK",
+    "Documents",
+    "EqualTexts",
+    "SelectedTexts",
+    "TextHash",
+    "TextKeys",
+    "Texts",
+    "chunks",
+    "shorten",
+    "spread",
+]
 
 # Reading can start at every multiple of this document number.
 BLOCK = 1024
@@ -162,6 +173,25 @@ class Texts:
             ids.append(name)
             texts.append(text)
         return cls(tuple(ids), tuple(texts))
+
+
+@dataclass(frozen=True)
+class SelectedTexts(Texts):
+    """Some of several texts; their states are computed, and stored, with those of all: no text is encoded twice.
+
+    Attributes:
+        whole: All texts.
+        rows: Positions of the selected ones in `whole`, ascending, `(N,)`.
+    """
+
+    whole: Texts
+    rows: tuple[int, ...]
+
+    @classmethod
+    def of(cls, whole: Texts, names: Container[str]) -> "SelectedTexts":
+        """Select the texts with the given ids."""
+        rows = tuple(row for row, name in enumerate(whole.ids) if name in names)
+        return cls(tuple(whole.ids[row] for row in rows), tuple(whole.texts[row] for row in rows), whole, rows)
 
 
 def chunks(documents: Documents, size: int) -> Iterator[Texts]:

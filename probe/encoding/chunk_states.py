@@ -1,18 +1,18 @@
 """Pooled states of texts, chunk by chunk: from the store, or from the model and then stored."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from probe.data.dataset import Dataset
-from probe.data.texts import Documents, Texts, chunks
+from probe.data.texts import Documents, SelectedTexts, Texts, chunks
 from probe.encoding.pipelining import ahead, behind
 from probe.encoding.reader import LayerReader, LayerStates, PreparedTexts
-from probe.layers.hookpoint import HEAD, OWN, POOLING_NAMES, LayerPooling
+from probe.layers.hookpoint import HEAD, OWN, POOLING_NAMES, TOKENS, LayerPooling
 from probe.metrics.vectors import Embeddings
 from probe.models.tokenization import Role
 from probe.store.cached_side import CachedSide
@@ -142,6 +142,10 @@ def read_states(
     Yields:
         States of at most `CHUNK` texts, in order.
     """
+    if isinstance(side.texts, SelectedTexts) and all(pooling != TOKENS for _, pooling in layer_poolings):
+        whole = read_states(reader, replace(side, texts=side.texts.whole), layer_poolings, context=context)
+        yield from _select(whole, side.texts, lambda texts: reader.prepare(texts, side.role).truncated)
+        return
     shelf = open_shelf(reader, side, layer_poolings, store=context.pass_store)
     looked_up = (
         _look_up(reader, shelf, NumberedTexts(number, texts), role=side.role, layer_poolings=layer_poolings)
@@ -151,6 +155,19 @@ def read_states(
         _complete(reader, shelf, work, report=lambda done: context.progress(side.name, done, len(side.texts)))
         for work in ahead(looked_up)
     )
+
+
+def _select(
+    chunks: Iterable[ChunkStates], selected: SelectedTexts, count_truncated: Callable[[Sequence[str]], int]
+) -> Iterator[ChunkStates]:
+    """Yield the states of the selected texts; times are those of whole chunks, and therefore not of this run."""
+    first, rows = 0, np.array(selected.rows, np.int64)
+    for chunk in chunks:
+        low, high = np.searchsorted(rows, [first, first + len(chunk.ids)])
+        vectors = {key: states[rows[low:high] - first] for key, states in chunk.vectors.items()}
+        truncated = count_truncated(selected.texts[low:high]) if chunk.truncated else 0
+        yield ChunkStates(selected.ids[low:high], vectors, chunk.seconds, truncated)
+        first += len(chunk.ids)
 
 
 def read_texts(
@@ -207,7 +224,9 @@ def open_shelf(
         ),
     )
     if not store.temporary:
-        _log.info("%s", _look_at(reader.model.source.name, side, shelf, layer_poolings=layer_poolings))
+        name, texts = reader.model.source.name, len(side.texts)
+        cached = CachedSide.look_at(shelf, layer_poolings, name, side=side.name, texts=texts, chunk_size=CHUNK)
+        _log.info("%s", cached)
     return shelf
 
 
@@ -221,24 +240,6 @@ def describe_shelf(reader: LayerReader, side: PromptedTexts) -> tuple[dict[str, 
         "texts": len(side.texts),
     }
     return shelf_parts(reader.model, side.role, side.texts.text_hash, token_budget=reader.token_budget), about
-
-
-def _look_at(model: str, side: PromptedTexts, shelf: Shelf, *, layer_poolings: Sequence[LayerPooling]) -> CachedSide:
-    """Return how much of one side is cached."""
-    texts = len(side.texts)
-    chunks = -(-texts // CHUNK)
-    stored = shelf.count(layer_poolings, chunks)
-    return CachedSide(
-        model=model,
-        side=side.name,
-        texts=texts,
-        left=max(0, texts - min(stored.values(), default=chunks) * CHUNK),
-        cached=sum(count == chunks for count in stored.values()),
-        wanted=len(stored),
-        unit="layers" if len({layer for layer, _ in stored}) == len(stored) else "hookpoints",
-        chunks=chunks,
-        count=lambda: min(shelf.count(layer_poolings, chunks).values(), default=chunks),
-    )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from probe.layers.hookpoint import LayerPooling
+from probe.store.store import Shelf
+
 __all__ = ["CachedSide", "describe_cached"]
 
 _ONE = {"queries": "query"}
@@ -33,6 +36,25 @@ class CachedSide:
     unit: str
     chunks: int
     count: Callable[[], int]
+
+    @classmethod
+    def look_at(
+        cls, shelf: Shelf, layer_poolings: Sequence[LayerPooling], model: str, *, side: str, texts: int, chunk_size: int
+    ) -> "CachedSide":
+        """Return how much of one side an entry of the store has, in chunks of `chunk_size` texts."""
+        chunks = -(-texts // chunk_size)
+        stored = shelf.count(layer_poolings, chunks)
+        return cls(
+            model=model,
+            side=side,
+            texts=texts,
+            left=max(0, texts - min(stored.values(), default=chunks) * chunk_size),
+            cached=sum(count == chunks for count in stored.values()),
+            wanted=len(stored),
+            unit="layers" if len({layer for layer, _ in stored}) == len(stored) else "hookpoints",
+            chunks=chunks,
+            count=lambda: min(shelf.count(layer_poolings, chunks).values(), default=chunks),
+        )
 
     def __str__(self) -> str:
         """Return a log line."""

@@ -101,8 +101,7 @@ def test_a_fit_and_its_ranking_encode_every_text_once(
     documents = {text: times for text, times in encoded.items() if "task='document'" in text}
     assert len(documents) == 40
     assert set(documents.values()) == {1}
-    # With both, training queries are read in halves and all together.
-    assert max(encoded.values()) == (2 if kind == "both" else 1)
+    assert max(encoded.values()) == 1
     assert list(scratch.iterdir()) == []
     assert scores(without) == scores(run(*call, "--store", tmp_path / "store"))
 

@@ -11,6 +11,7 @@ from sweeps import sweep
 from tiny_store import EVERYWHERE, Spy, joined, same
 
 from probe.data.dataset import Dataset
+from probe.data.texts import SelectedTexts, Texts
 from probe.encoding import chunk_states as states_module
 from probe.encoding.chunk_states import ChunkStates, RunContext, prompted_documents, read_states
 from probe.encoding.hookpoints import select_hookpoints
@@ -147,6 +148,49 @@ def test_no_batch_crosses_a_chunk_so_a_resumed_run_has_the_same_batches(model: L
     spy = Spy(model)
     read(spy, dataset, None)
     assert max(count for count, _ in spy.ran) == CHUNK
+
+
+def test_selected_texts_are_read_with_all_of_them(model: LoadedModel, dataset: Dataset, store: Store) -> None:
+    whole = Texts.gather(dataset.documents)
+    chosen = whole.ids[::3]
+    states = joined(read(LayerReader(model), dataset, None), (2, "cls"))
+    for kept in (None, store, store):
+        spy = Spy(model)
+        chunks = read(spy, replace(dataset, documents=SelectedTexts.of(whole, set(chosen))), kept)
+        assert tuple(name for chunk in chunks for name in chunk.ids) == chosen
+        assert np.array_equal(joined(chunks, (2, "cls")), states[::3])
+        assert not any(chunk.timed for chunk in chunks)
+    others = replace(dataset, documents=SelectedTexts.of(whole, set(whole.ids) - set(chosen)))
+    for data in (others, dataset):
+        read(spy, data, store)
+    assert spy.ran == []
+
+
+def test_cut_texts_are_counted_among_the_selected_alone(
+    load_tiny: Callable[..., LoadedModel], dataset: Dataset, store: Store
+) -> None:
+    short, whole = load_tiny("bert", max_tokens=9), Texts.gather(dataset.documents)
+    halves = [replace(dataset, documents=SelectedTexts.of(whole, set(whole.ids[rest::2]))) for rest in (0, 1)]
+    plain = [replace(half, documents=Texts.gather(half.documents)) for half in halves]
+    for kept in (None, store, store):
+        counts, alone = (
+            [sum(chunk.truncated for chunk in read(LayerReader(short), data, kept)) for data in several]
+            for several in (halves, plain)
+        )
+        assert counts == alone
+        assert all(counts)
+
+
+def test_token_vectors_of_selected_texts_are_those_of_the_texts_alone(
+    model: LoadedModel, dataset: Dataset, store: Store
+) -> None:
+    whole = Texts.gather(dataset.documents)
+    selected = SelectedTexts.of(whole, set(whole.ids[::3]))
+    found, alone = (
+        read(LayerReader(model), replace(dataset, documents=texts), store, [(2, "tokens")])
+        for texts in (selected, Texts.gather(selected))
+    )
+    assert same(found, alone, [(2, "tokens")])
 
 
 def test_a_stubborn_disk_changes_no_score(

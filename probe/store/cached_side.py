@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from probe.layers.hookpoint import LayerPooling
-from probe.store.store import Shelf
+if TYPE_CHECKING:
+    from probe.layers.hookpoint import LayerPooling
+    from probe.store.store import Shelf
 
 __all__ = ["CachedSide", "describe_cached"]
 
@@ -39,7 +41,14 @@ class CachedSide:
 
     @classmethod
     def look_at(
-        cls, shelf: Shelf, layer_poolings: Sequence[LayerPooling], model: str, *, side: str, texts: int, chunk_size: int
+        cls,
+        shelf: "Shelf",
+        layer_poolings: "Sequence[LayerPooling]",
+        model: str,
+        *,
+        side: str,
+        texts: int,
+        chunk_size: int,
     ) -> "CachedSide":
         """Return how much of one side an entry of the store has, in chunks of `chunk_size` texts."""
         chunks = -(-texts // chunk_size)

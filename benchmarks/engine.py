@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from benchmarks.inputs import dataset_name, find_mpnet, first_texts
+from benchmarks.inputs import Skipped, dataset_name, find_mpnet, first_texts
 from benchmarks.timing import Comparison, compare, run_python
 from probe.encoding.reader import LayerReader
 from probe.models.loaded import LoadedModel
@@ -20,7 +20,7 @@ _PEER_ALIKE = "sentence-transformers, last layer, {dtype}"
 _PEER_SCRIPT = """
 import sys
 from sentence_transformers import SentenceTransformer
-from benchmarks.inputs import dataset_name, first_texts
+from benchmarks.inputs import Skipped, dataset_name, first_texts
 SentenceTransformer(sys.argv[1], device="cpu").encode(first_texts(10**9), show_progress_bar=False)
 """
 
@@ -38,34 +38,40 @@ def mpnet_against_last_layer() -> Iterator[Comparison]:
 def _against_last(name: str, documents: int, targets: dict[str, float], rounds: int = 3) -> Iterator[Comparison]:
     """Compare with the peer in float32 and, where this machine has a faster dtype, with the peer in that one."""
     texts = first_texts(documents)
-    models = {dtype: _load(name, dtype) for dtype in targets}
+    models = _load_dtypes(name)
     own = {f"all layers, {dtype}": read_all(model, texts) for dtype, model in models.items()}
-    dtype = models["auto"].dtype
+    auto = [*models.values()][-1]
+    dtype = auto.dtype
     alike = _PEER_ALIKE.format(dtype=str(dtype).removeprefix("torch."))
-    peers = {label: encode_peer(models["auto"], texts, one) for label, one in ((alike, dtype), (PEER, torch.float32))}
+    peers = {label: encode_peer(auto, texts, one) for label, one in ((alike, dtype), (PEER, torch.float32))}
     for model in models.values():
         read_all(model, texts[:8])()
-    aims = {f"all layers, {dtype}": target for dtype, target in targets.items()}
     title = f"{name.rpartition('/')[2]} x {documents}"
-    found = compare(title, {**own, **peers}, aims, rounds, f"auto is {dtype}", () if alike == PEER else (alike,))
+    guarded = () if alike == PEER else (alike,)
+    found = compare(title, {**own, **peers}, _aims(targets, models), rounds, f"auto is {dtype}", guarded)
     yield found
     if alike != PEER:
-        auto = "all layers, auto"
-        yield Comparison(f"{title}, one dtype", {label: found.amounts[label] for label in (auto, alike)}, {auto: 0.94})
+        ours = "all layers, auto"
+        yield Comparison(f"{title}, one dtype", {label: found.amounts[label] for label in (ours, alike)}, {ours: 0.94})
 
 
 def against_layer_by_layer() -> Iterator[Comparison]:
     """All layers in one pass against one truncated model at a time, MiniLM x 200 documents, mean pooling alone."""
     texts = first_texts(200)
-    models = {dtype: _load("minilm", dtype) for dtype in ("float32", "auto")}
+    models = _load_dtypes("minilm")
     alternatives = {f"all layers, {dtype}": read_all(model, texts) for dtype, model in models.items()}
     alternatives["one truncated model per layer, float32"] = _each_layer(models["float32"], texts)
-    targets = {"all layers, float32": 0.30, "all layers, auto": 0.08}
-    yield compare("minilm x 200", alternatives, targets)
+    yield compare("minilm x 200", alternatives, _aims({"float32": 0.30, "auto": 0.08}, models))
 
 
 def arithmetic() -> Iterator[Comparison]:
-    """The rate of a large bfloat16 matrix product against ours end to end, tokenising and pooling included."""
+    """The rate of a large bfloat16 matrix product against ours end to end, tokenising and pooling included.
+
+    Raises:
+        Skipped: This processor has no bfloat16 arithmetic, so that nobody would choose it.
+    """
+    if _load("minilm", "auto").dtype != torch.bfloat16:
+        raise Skipped("this processor has no bfloat16 arithmetic")
     texts = first_texts(300)
     model = _load("minilm", "bfloat16")
     reader = LayerReader(model)
@@ -103,6 +109,16 @@ def whole_command() -> Iterator[Comparison]:
 
 def _load(name: str, dtype: str) -> LoadedModel:
     return load_model(name, LoadOptions(dtype=dtype, device="cpu"))
+
+
+def _load_dtypes(name: str) -> dict[str, LoadedModel]:
+    """Return a model in float32 and, where `auto` is another dtype on this machine, in that one."""
+    auto = _load(name, "auto")
+    return {"float32": auto} if auto.dtype == torch.float32 else {"float32": _load(name, "float32"), "auto": auto}
+
+
+def _aims(targets: dict[str, float], models: dict[str, LoadedModel]) -> dict[str, float]:
+    return {f"all layers, {dtype}": target for dtype, target in targets.items() if dtype in models}
 
 
 def read_all(model: LoadedModel, texts: list[str]) -> Callable[[], object]:

@@ -20,7 +20,7 @@ _PEER_ALIKE = "sentence-transformers, last layer, {dtype}"
 _PEER_SCRIPT = """
 import sys
 from sentence_transformers import SentenceTransformer
-from benchmarks.inputs import Skipped, dataset_name, first_texts
+from benchmarks.inputs import dataset_name, first_texts
 SentenceTransformer(sys.argv[1], device="cpu").encode(first_texts(10**9), show_progress_bar=False)
 """
 
@@ -68,12 +68,12 @@ def arithmetic() -> Iterator[Comparison]:
     """The rate of a large bfloat16 matrix product against ours end to end, tokenising and pooling included.
 
     Raises:
-        Skipped: This processor has no bfloat16 arithmetic, so that nobody would choose it.
+        Skipped: This processor has no bfloat16 arithmetic.
     """
-    if _load("minilm", "auto").dtype != torch.bfloat16:
+    model = _load("minilm", "auto")
+    if model.dtype != torch.bfloat16:
         raise Skipped("this processor has no bfloat16 arithmetic")
     texts = first_texts(300)
-    model = _load("minilm", "bfloat16")
     reader = LayerReader(model)
     tokens = sum(int(batch.attention_mask.sum()) for batch in reader.prepare(texts, "").batches)
     operations = 2 * tokens * sum(p.numel() for p in model.stack.blocks.parameters())

@@ -133,43 +133,33 @@ def check_margin(margin: float) -> None:
         raise CallError(f"--recommend {margin:g}: expected a margin above 0 and below 1, such as 0.01")
 
 
-def split_queries(dataset: Dataset, *, together: bool = False) -> tuple[Dataset, Dataset]:
-    """Split a data set's queries into two halves by a hash of their ids; both keep the whole corpus.
-
-    Args:
-        dataset: The data set.
-        together: Whether the states of both halves are computed, and stored, as those of all queries.
-
-    Returns:
-        The halves; one may have no queries.
-    """
+def split_queries(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Split a data set's queries into two halves by a hash of their ids; both keep the whole corpus."""
     first = {name for name in dataset.queries.ids if hashlib.sha256(name.encode()).digest()[0] % 2 == 0}
-    one, other = (_only(dataset, names) for names in (first, set(dataset.queries.ids) - first))
-    return (one, other) if together else (_alone(one), _alone(other))
+    return _only(dataset, first), _only(dataset, set(dataset.queries.ids) - first)
 
 
 def _halves(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """Return the two halves of the queries.
+    """Return the two halves of the queries, whose states are read with those of all: a lens of the table reads all.
 
     Raises:
         CallError: A half has none.
     """
-    halves = split_queries(dataset, together=True)
+    halves = split_queries(dataset)
     if not all(len(half.queries) for half in halves):
         raise CallError(
             f"--recommend needs held-out queries for a fit and others for the test: {len(dataset.queries)} of "
             f"'{dataset.name}' ({dataset.split}) are too few"
         )
-    return halves
+    one, other = (replace(half, queries=SelectedTexts.of(dataset.queries, {*half.queries.ids})) for half in halves)
+    return one, other
 
 
 def _only(dataset: Dataset, names: set[str]) -> Dataset:
-    qrels = {name: found for name, found in dataset.qrels.items() if name in names}
-    return replace(dataset, queries=SelectedTexts.of(dataset.queries, names), qrels=qrels)
-
-
-def _alone(dataset: Dataset) -> Dataset:
-    return replace(dataset, queries=Texts(dataset.queries.ids, dataset.queries.texts))
+    queries = Texts.gather(row for row in dataset.queries if row[0] in names)
+    return replace(
+        dataset, queries=queries, qrels={name: found for name, found in dataset.qrels.items() if name in names}
+    )
 
 
 def _pick(judged: CandidateScores, margin: float) -> tuple[Evaluation | None, float | None]:

@@ -132,6 +132,7 @@ def read_states(
 
     Vectors are rounded as in the store, even without a store, so results do not depend on whether vectors were cached.
     While the model runs on one chunk, the next is read and tokenized, and the last is rounded and written.
+    States of `SelectedTexts` are rows of those of all texts, except for token states, which are read for them alone.
 
     Args:
         reader: Reader of the model.

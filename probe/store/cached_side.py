@@ -50,7 +50,16 @@ class CachedSide:
         texts: int,
         chunk_size: int,
     ) -> "CachedSide":
-        """Return how much of one side an entry of the store has, in chunks of `chunk_size` texts."""
+        """Return how much of one side an entry of the store has.
+
+        Args:
+            shelf: The entry.
+            layer_poolings: Requested layers and poolings.
+            model: Name of the model.
+            side: `documents`, `queries` or `texts`.
+            texts: Number of texts.
+            chunk_size: Number of texts of a chunk.
+        """
         chunks = -(-texts // chunk_size)
         stored = shelf.count(layer_poolings, chunks)
         return cls(
